@@ -1,0 +1,49 @@
+/* hv_ops.h - what a provider implements; hv.c checks arguments, keeps the accounts and dispatches.
+ * Private to ring/hv and to tests/sim. Contracts are those of hv.h. */
+#ifndef BULKHEAD_RING_HV_HV_OPS_H
+#define BULKHEAD_RING_HV_HV_OPS_H
+
+#include "ring/hv/hv.h"
+
+struct hv_ops {
+	const char *name;
+	unsigned features;
+	void (*close)(struct hv *hv);
+	int (*map)(struct hv *hv, hv_domid_t dom, struct hv_map *m, size_t n);
+	int (*unmap)(struct hv *hv, void *const *addr, size_t n);
+	int (*map_ring)(struct hv *hv, hv_domid_t dom, const hv_gref_t *grefs, size_t npages, void **out);
+	int (*unmap_ring)(struct hv *hv, void *ring, size_t npages);
+	int (*copy)(struct hv *hv, hv_domid_t dom, struct hv_copy *c, size_t n);
+	int (*alloc)(struct hv *hv, size_t npages, void **out);
+	int (*free)(struct hv *hv, void *mem, size_t npages);
+	int (*grant)(struct hv *hv, hv_domid_t dom, struct hv_grant *g, size_t n);
+	int (*ungrant)(struct hv *hv, const hv_gref_t *grefs, size_t n, int16_t *status);
+	int (*port_alloc)(struct hv *hv, hv_domid_t dom, struct hv_port **out);
+	int (*port_bind)(struct hv *hv, hv_domid_t dom, hv_evtchn_t remote, struct hv_port **out);
+	size_t (*port_fds)(const struct hv_port *p, int fds[HV_PORT_FDS]);
+	int (*port_adopt)(struct hv *hv, const int *fds, size_t nfds, hv_evtchn_t port, struct hv_port **out);
+	int (*port_fd)(const struct hv_port *p);
+	int (*port_notify)(struct hv_port *p);
+	int (*port_clear)(struct hv_port *p);
+	void (*port_close)(struct hv_port *p);
+	int (*domain_fd)(struct hv *hv);
+	void (*domain_clear)(struct hv *hv);
+	int (*domain_state)(struct hv *hv, hv_domid_t dom);
+};
+
+/* First member of every provider's own struct. */
+struct hv {
+	const struct hv_ops *ops;
+	enum hv_role role;
+	hv_domid_t domid, guest;
+	struct hv_usage usage; /* kept by hv.c, relaxed atomics */
+};
+
+struct hv_port {
+	struct hv *hv;
+	hv_evtchn_t number;
+};
+
+int hv_local_open(const struct hv_open *o, struct hv **out);
+
+#endif

@@ -1,0 +1,17 @@
+/* clock.h - time in nanoseconds. Link-time seam: clock_posix.c in programs, virtual time in tests/sim.
+ * Threads: any. */
+#ifndef BULKHEAD_RING_OS_CLOCK_H
+#define BULKHEAD_RING_OS_CLOCK_H
+
+#include <stdint.h>
+
+#define NS_PER_US 1000ull
+#define NS_PER_MS 1000000ull
+#define NS_PER_S 1000000000ull
+
+/* CLOCK_MONOTONIC. Never goes back, does not follow the wall clock. */
+uint64_t clock_now(void);
+/* CLOCK_REALTIME, for people to read. */
+uint64_t clock_wall(void);
+
+#endif
