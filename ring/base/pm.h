@@ -40,6 +40,9 @@ static inline void pm_store64(uint64_t *p, uint64_t v)
 	*(volatile uint64_t *)p = v;
 }
 
+/* A word that recovery never reads: turn counters, times, statistics. Not a point of death of its own. */
+static inline void pm_stat64(uint64_t *p, uint64_t v) { *(volatile uint64_t *)p = v; }
+
 /* Copies len bytes into shared memory. May be torn by a death at any word: only a check word or a later state store
  * makes the copy valid. In production it is one memcpy between compiler barriers, so that the copy of a whole request
  * costs what the hardware allows. */

@@ -1,0 +1,120 @@
+/* ctl_wire.h - what bulkhead(1) and others ask of the supervisor, and how it answers (DESIGN.md section 8).
+ *
+ * SOCK_SEQPACKET at RUNTIME/ctl.sock, owner only. One request; the reply is one struct ctl_reply, followed for
+ * CTL_STATUS by `count` packets of struct ctl_dev, and for CTL_EVENTS by packets of struct ctl_event for as long as the
+ * client stays (a client that does not read is dropped, the events it missed are counted in its last one).
+ * Attaching and detaching is not here: that is done in xenstore, by anybody.
+ */
+#ifndef BULKHEAD_RECOVERY_CTL_CTL_WIRE_H
+#define BULKHEAD_RECOVERY_CTL_CTL_WIRE_H
+
+#include "ring/base/spec.h"
+
+#include <stdint.h>
+
+#define CTL_SOCK "ctl.sock"
+#define CTL_VERSION 1u
+
+/* States of a device: the one list for status, events and docs. */
+#define CTL_STATES(X)                                                                   \
+	X(WAITING, "waiting", "offered; the frontend has not connected yet")             \
+	X(CONNECTING, "connecting", "a fresh stub is being started")                     \
+	X(UP, "up", "a stub serves the ring")                                            \
+	X(RESUMING, "resuming", "the stub died; its successor is taking over")           \
+	X(FENCING, "fencing", "waits for the storage to let go the former generation")   \
+	X(SUSPENDED, "suspended", "the domain is suspended; nothing is taken")           \
+	X(DRAINING, "draining", "closing: what was taken is being answered")             \
+	X(BROKEN, "broken", "the guest broke the ring, or the journal is corrupt: halted") \
+	X(FAILED, "failed", "given up after too many deaths, or its storage can not be opened") \
+	X(CLOSED, "closed", "no connection")
+enum ctl_state {
+#define X(sym, name, what) CTL_##sym,
+	CTL_STATES(X)
+#undef X
+	CTL_STATE_COUNT
+};
+const char *ctl_state_name(enum ctl_state s);
+
+#define CTL_EVENTS_LIST(X)                 \
+	X(STARTED, "started")              \
+	X(ADOPTED, "adopted")              \
+	X(OFFERED, "offered")              \
+	X(CONNECTED, "connected")          \
+	X(DIED, "died")                    \
+	X(HUNG, "hung")                    \
+	X(RESUMED, "resumed")              \
+	X(FENCING, "fencing")              \
+	X(FENCED, "fenced")                \
+	X(STANDBY, "standby-ready")        \
+	X(POISON, "poison")                \
+	X(BROKEN, "broken")                \
+	X(FAILED, "failed")                \
+	X(DRAINED, "drained")              \
+	X(CLOSED, "closed")                \
+	X(REMOVED, "removed")              \
+	X(STORE_LOST, "store-lost")        \
+	X(STORE_BACK, "store-back")        \
+	X(NOTE, "note")
+enum ctl_event_kind {
+#define X(sym, name) CTL_EV_##sym,
+	CTL_EVENTS_LIST(X)
+#undef X
+	CTL_EV_COUNT
+};
+const char *ctl_event_name(enum ctl_event_kind k);
+
+enum ctl_op {
+	CTL_HELLO = 1, /* reply: text = version, arg = pid */
+	CTL_STATUS,    /* domid, devid, or CTL_ALL */
+	CTL_EVENTS,    /* arg = how many of the past ones first (at most CTL_EVENTS_PAST) */
+	CTL_KILL,      /* arg = signal (9, 11, 19 = hang): to the stub, for trying things out */
+	CTL_RESTART,   /* planned: drain, then resume in a new stub; also ends failed */
+	CTL_RESET,     /* ends broken or failed: fence, forget the connection, state 6, offer anew */
+};
+#define CTL_ALL UINT32_MAX
+#define CTL_EVENTS_PAST 256u
+
+struct ctl_req {
+	uint32_t version, op;
+	uint32_t domid, devid;
+	uint64_t arg;
+};
+
+struct ctl_reply {
+	int32_t rc;
+	uint32_t count;
+	uint64_t arg;
+	char text[240]; /* one clear line when rc < 0 */
+};
+
+struct ctl_dev {
+	uint32_t domid, devid;
+	uint32_t state; /* enum ctl_state */
+	int32_t pid, standby_pid; /* 0: none */
+	uint32_t nqueues, ring_pages;
+	uint32_t read_only, restarts_window;
+	uint64_t generation, restarts; /* restarts: deaths repaired, of this attachment */
+	uint64_t last_outage_ns;       /* from the death's notice to RESUMED */
+	uint64_t up_since;	       /* monotonic ns */
+	uint64_t requests, errors, bytes_read, bytes_written, replayed, inflight;
+	uint64_t lat_p50_us, lat_p99_us, lat_max_us; /* upper bounds of histogram buckets */
+	uint64_t uss_bytes, standby_uss_bytes;	     /* private memory */
+	uint64_t size_bytes;
+	char vdev[16], domain[64];
+	char spec[256];	    /* cut with "..." when longer */
+	char text[160];	    /* why, in states broken, failed, fencing */
+	char confinement[16]; /* full, reduced */
+};
+
+struct ctl_event {
+	uint64_t wall_ns, mono_ns;
+	uint32_t kind; /* enum ctl_event_kind */
+	uint32_t domid, devid, missed;
+	uint64_t generation;
+	uint64_t outage_ns; /* RESUMED */
+	int32_t pid, signal;
+	char vdev[16];
+	char text[160];
+};
+
+#endif
