@@ -19,7 +19,8 @@ int fdmsg_send(int sock, const void *buf, size_t len, const int *fds, size_t nfd
 ssize_t fdmsg_recv(int sock, void *buf, size_t size, int *fds, size_t *nfds);
 
 /* SOCK_SEQPACKET sockets, close-on-exec. Listening replaces a stale socket file; mode is the file's. Paths longer than
- * sun_path go through /proc/self/fd. A descriptor or a negative errno. */
+ * sun_path go through /proc/self/fd. A listening socket is non-blocking and does not replace one that is in use
+ * (-EADDRINUSE); a connected one blocks. A descriptor or a negative errno (-ECONNREFUSED, -ENOENT). */
 int fdmsg_listen(const char *path, mode_t mode);
 int fdmsg_connect(const char *path);
 /* The same with SOCK_STREAM (the store's protocol). */
