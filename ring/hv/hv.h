@@ -141,6 +141,12 @@ void hv_domain_clear(struct hv *hv);
 /* 1 runs, 0 gone, -ESHUTDOWN shut down or dying (its ring must not be replayed), or another negative errno. */
 int hv_domain_state(struct hv *hv, hv_domid_t dom);
 
+/* ---- frontend: xenstore ---- */
+
+/* A new xenstore connection of this domain, a stream socket speaking xs_wire, the caller's. -EAGAIN: the store is away,
+ * ask again; -ENOSYS: the provider has none to give (xen: the guest's own /dev/xen/xenbus). */
+int hv_store_fd(struct hv *hv);
+
 /* ---- everybody ---- */
 
 /* What is mapped, granted and bound through this hv at this moment: tests compare it with the start's. */

@@ -29,6 +29,7 @@ struct hv_ops {
 	int (*domain_fd)(struct hv *hv);
 	void (*domain_clear)(struct hv *hv);
 	int (*domain_state)(struct hv *hv, hv_domid_t dom);
+	int (*store_fd)(struct hv *hv); /* NULL: -ENOSYS */
 };
 
 /* First member of every provider's own struct. */
