@@ -314,10 +314,8 @@ int loop_once(struct loop *l, uint64_t timeout_ns)
 {
 	struct epoll_event ev[EVENTS_PER_ROUND];
 	uint64_t due;
-	int n, wait;
+	int n, wait = timeout_ns && STAILQ_EMPTY(&l->work) ? -1 : 0;
 
-	run_work(l);
-	wait = timeout_ns && STAILQ_EMPTY(&l->work) ? -1 : 0;
 	due = l->nheap ? l->heap[0]->due : NEVER;
 	if (wait && timeout_ns != UINT64_MAX)
 		due = MIN(due, clock_now() + timeout_ns);
