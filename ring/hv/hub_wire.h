@@ -74,6 +74,7 @@ enum hub_store_op {
 	HUB_STORE_INTRODUCE = 1, /* domid lives from now on */
 	HUB_STORE_CONNECT,	 /* with one fd: a connection of that domain */
 	HUB_STORE_RELEASE,	 /* domid is gone: close its connections, fire @releaseDomain */
+	HUB_STORE_SYNCED,	 /* every living domain was told: release those that were introduced by a hub and not repeated */
 };
 struct hub_store_msg {
 	uint32_t op;
