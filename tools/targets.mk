@@ -1,0 +1,89 @@
+# What a person types. Data on what to build is in */module.mk, the rules for building in Makefile.
+
+RESULTS := $(B)/results
+E2E := $(sort $(wildcard tests/e2e/*.sh))
+E2E := $(filter-out tests/e2e/functions.sh,$(E2E))
+QUICK := $(filter $(B)/tests/unit/% $(B)/tests/conform/%,$(TESTS))
+SLOW := $(filter-out $(QUICK),$(TESTS))
+export BULKHEAD_BUILD := $(B)
+
+help:
+	@echo 'make            build everything into build/VARIANT/{bin,lib}'
+	@echo 'make demo       install what is missing, build, and show the main job: two disks, one dying (under a minute)'
+	@echo 'make check      install what is missing, build, run every test that needs no real Xen (under 10 minutes)'
+	@echo 'make quick      the part of the tests that takes a minute: lint, unit, conformance'
+	@echo 'make check-san  the tests again under AddressSanitizer+UBSan and under ThreadSanitizer'
+	@echo 'make sim        the crash test alone; SEED=, N= for more than the default'
+	@echo 'make lint       layers, function length, shell scripts, man pages'
+	@echo 'make layers     prints the graph of modules'
+	@echo 'make install    DESTDIR= PREFIX=/usr/local: programs, nbdkit plugin, man pages, completion'
+	@echo 'make clean      removes build/'
+	@echo 'Knobs: CC=gcc|clang SAN=address,undefined|thread FAULT=1 V=1'
+.PHONY: help
+
+deps-build: ; @tools/deps build
+deps-demo: ; @tools/deps build demo
+deps-check: ; @tools/deps build check
+.PHONY: deps-build deps-demo deps-check
+
+# Steps run one after the other in makes of their own, so that -j of the builder never mixes them.
+demo: deps-demo
+	@$(MAKE) --no-print-directory -j$$(nproc) progs
+	@tools/demo
+.PHONY: demo
+
+check: deps-check
+	@rm -f $(RESULTS)
+	@$(MAKE) --no-print-directory -j$$(nproc) progs tests
+	@$(MAKE) --no-print-directory CC=clang -j$$(nproc) progs
+	@$(MAKE) --no-print-directory run-lint run-quick run-slow run-e2e run-unprivileged
+	@tests/run --sum $(RESULTS)
+.PHONY: check
+
+quick: deps-check
+	@rm -f $(RESULTS)
+	@$(MAKE) --no-print-directory -j$$(nproc) progs tests
+	@$(MAKE) --no-print-directory run-lint run-quick
+	@tests/run --sum $(RESULTS)
+.PHONY: quick
+
+run-lint: ; @tests/run $(RESULTS) lint $(sort $(wildcard tests/lint/*.sh))
+run-quick: ; @tests/run $(RESULTS) quick $(QUICK)
+run-slow: ; @tests/run $(RESULTS) sim $(SLOW)
+run-e2e: ; @[ -z "$(E2E)" ] || tests/run $(RESULTS) "$$([ $$(id -u) = 0 ] && echo root || echo user)" $(E2E)
+# Root's second pass: the same as an ordinary user, from a copy that such a user can read.
+run-unprivileged: ; @[ $$(id -u) != 0 ] || tools/as-user $(RESULTS) $(B) $(E2E) $(filter $(B)/tests/unit/%,$(QUICK))
+.PHONY: run-lint run-quick run-slow run-e2e run-unprivileged
+
+lint: run-lint
+.PHONY: lint
+
+check-san: deps-check
+	@rm -f build/san-results
+	@for s in address,undefined thread; do \
+		$(MAKE) --no-print-directory SAN=$$s -j$$(nproc) progs tests && \
+		$(MAKE) --no-print-directory SAN=$$s RESULTS=build/san-results run-quick run-slow run-e2e || exit 1; done
+	@tests/run --sum build/san-results
+.PHONY: check-san
+
+sim: deps-check
+	@$(MAKE) --no-print-directory -j$$(nproc) tests
+	@for t in $(filter $(B)/tests/sim/%,$(TESTS)); do $$t || exit 1; done
+.PHONY: sim
+
+layers: ; @tests/lint/layers.py --print
+.PHONY: layers
+
+LIBEXEC := $(PREFIX)/libexec/bulkhead
+USER_PROGS := bulkhead bulkhead-blkfront
+MAN := $(wildcard docs/man/*.[1-8])
+install: progs
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(LIBEXEC) $(DESTDIR)$(PREFIX)/lib/nbdkit/plugins \
+		$(DESTDIR)$(PREFIX)/share/bash-completion/completions
+	install -m 755 $(addprefix $(B)/bin/,$(filter $(USER_PROGS),$(PROGS))) $(DESTDIR)$(PREFIX)/bin
+	install -m 755 $(addprefix $(B)/bin/,$(filter-out $(USER_PROGS),$(PROGS))) $(DESTDIR)$(LIBEXEC)
+	for d in bulkheadd bulkhead-store; do ln -sf $(LIBEXEC)/$$d $(DESTDIR)$(PREFIX)/sbin/$$d; done
+	install -m 644 $(B)/lib/nbdkit-bulkhead-plugin.so $(DESTDIR)$(PREFIX)/lib/nbdkit/plugins
+	for m in $(MAN); do install -D -m 644 $$m $(DESTDIR)$(PREFIX)/share/man/man$${m##*.}/$$(basename $$m); done
+	install -m 644 tools/bulkhead.completion $(DESTDIR)$(PREFIX)/share/bash-completion/completions/bulkhead
+.PHONY: install
