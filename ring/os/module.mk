@@ -1,3 +1,3 @@
-ring/os.SRCS := clock_posix.c fdmsg.c loop_epoll.c
+ring/os.SRCS := clock_posix.c fdmsg.c loop_epoll.c rundir.c
 ring/os.USES := ring/base
 ring/os.CFLAGS := -Wconversion
