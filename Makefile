@@ -35,7 +35,7 @@ LDFLAGS_ALL := $(if $(SAN),-fsanitize=$(SAN)) -Wl,--as-needed -pthread $(LDFLAGS
 #   PLUGINS += name          the same, as a shared object
 MODULES := ring/base ring/os ring/proto ring/hv ring/chan \
 	xenstore-glue/wire xenstore-glue/store xenstore-glue/client xenstore-glue/bus \
-	recovery/journal recovery/ctl recovery/super \
+	recovery/journal recovery/ctl recovery/super recovery/cli \
 	backend/engine backend/core backend/blk \
 	frontend/core frontend/blk
 MODULES := $(foreach m,$(MODULES),$(if $(wildcard $(m)/module.mk),$(m)))
@@ -112,7 +112,7 @@ PLAIN_SRCS := $(filter-out tests/sim/%,$(TEST_SRCS))
 TEST_HELPERS := $(filter-out $(TEST_SRCS),$(wildcard tests/*.c))
 SIM_HELPERS := $(filter-out $(TEST_SRCS),$(wildcard tests/sim/*.c))
 TEST_LIBS := -lcmocka $(sort $(foreach m,$(MODULES),$($(m).LIBS)))
-SIM_MODULES := $(filter-out ring/os recovery/super recovery/ctl backend/core xenstore-glue/store xenstore-glue/client,$(MODULES))
+SIM_MODULES := $(filter-out ring/os recovery/super recovery/ctl recovery/cli backend/core xenstore-glue/store xenstore-glue/client,$(MODULES))
 TESTS := $(PLAIN_SRCS:%.c=$(B)/%) $(SIM_SRCS:%.c=$(B)/%)
 
 $(PLAIN_SRCS:%.c=$(B)/%): $(B)/%: $(B)/%.o $(TEST_HELPERS:%.c=$(B)/%.o) $(foreach m,$(MODULES),$(call lib,$(m)))
