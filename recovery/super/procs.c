@@ -1,0 +1,119 @@
+#include "recovery/super/procs.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* Reads a small file of /proc whole. Length or a negative errno. */
+static ssize_t slurp(const char *path, char *buf, size_t size)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t n;
+
+	if (fd < 0)
+		return -errno;
+	n = read(fd, buf, size - 1);
+	if (n < 0)
+		n = -errno;
+	else
+		buf[n] = '\0';
+	close(fd);
+	return n;
+}
+
+/* The parent of a process and whether it is still more than a zombie; 0 when it is gone. */
+static pid_t parent_of(pid_t pid)
+{
+	char path[64], buf[1024], state;
+	const char *p;
+	int ppid;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+	if (slurp(path, buf, sizeof(buf)) <= 0)
+		return 0;
+	p = strrchr(buf, ')');
+	if (!p || sscanf(p + 1, " %c %d", &state, &ppid) != 2 || state == 'Z')
+		return 0;
+	return ppid;
+}
+
+int procs_children(pid_t parent, void (*fn)(pid_t pid, void *arg), void *arg)
+{
+	DIR *d = opendir("/proc");
+	struct dirent *e;
+
+	if (!d)
+		return -errno;
+	while ((e = readdir(d))) {
+		pid_t pid = atoi(e->d_name);
+
+		if (pid > 0 && parent_of(pid) == parent)
+			fn(pid, arg);
+	}
+	closedir(d);
+	return 0;
+}
+
+void procs_name(pid_t pid, char *name, size_t size)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/%d/comm", (int)pid);
+	if (slurp(path, name, size) <= 0)
+		name[0] = '\0';
+	name[strcspn(name, "\n")] = '\0';
+}
+
+static uint64_t field_kb(const char *text, const char *key)
+{
+	const char *p = strstr(text, key);
+
+	return p ? strtoull(p + strlen(key), NULL, 10) : 0;
+}
+
+uint64_t procs_uss(pid_t pid)
+{
+	char path[64], buf[2048];
+	uint64_t resident, shared;
+
+	snprintf(path, sizeof(path), "/proc/%d/smaps_rollup", (int)pid);
+	if (slurp(path, buf, sizeof(buf)) > 0)
+		return (field_kb(buf, "\nPrivate_Clean:") + field_kb(buf, "\nPrivate_Dirty:")) * 1024;
+	/* One that is not dumpable shows that to root only; what is resident and of no file is near to it. */
+	snprintf(path, sizeof(path), "/proc/%d/statm", (int)pid);
+	if (slurp(path, buf, sizeof(buf)) <= 0 || sscanf(buf, "%*u %" SCNu64 " %" SCNu64, &resident, &shared) != 2)
+		return 0;
+	return (resident - shared) * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
+int procs_sched(pid_t pid, uint64_t *run_ns, uint64_t *wait_ns)
+{
+	char path[96], buf[128];
+	struct dirent *e;
+	DIR *d;
+
+	*run_ns = *wait_ns = 0;
+	snprintf(path, sizeof(path), "/proc/%d/task", (int)pid);
+	d = opendir(path);
+	if (!d)
+		return -errno;
+	while ((e = readdir(d))) {
+		uint64_t run, wait;
+		int tid = atoi(e->d_name);
+
+		if (tid <= 0)
+			continue;
+		snprintf(path, sizeof(path), "/proc/%d/task/%d/schedstat", (int)pid, tid);
+		if (slurp(path, buf, sizeof(buf)) > 0 && sscanf(buf, "%" SCNu64 " %" SCNu64, &run, &wait) == 2) {
+			*run_ns += run;
+			*wait_ns += wait;
+		}
+	}
+	closedir(d);
+	return 0;
+}
