@@ -28,7 +28,8 @@ struct uring_queue {
 
 static struct uring_queue *to_uring(struct engine_queue *q) { return CONTAINER_OF(q, struct uring_queue, q); }
 
-static int restrict_ring(struct io_uring *ring)
+/* By the general call: Debian 12's shared liburing leaves out the two functions for this. */
+static int restrict_ring(const struct io_uring *ring)
 {
 	static const uint8_t ops[] = {IORING_OP_READ,	IORING_OP_WRITE, IORING_OP_READV,
 				      IORING_OP_WRITEV, IORING_OP_FSYNC, IORING_OP_FALLOCATE};
@@ -39,9 +40,13 @@ static int restrict_ring(struct io_uring *ring)
 		r[i].opcode = IORING_RESTRICTION_SQE_OP;
 		r[i].sqe_op = ops[i];
 	}
-	rc = io_uring_register_restrictions(ring, r, ARRAY_LEN(r));
-	return rc ? rc : io_uring_enable_rings(ring);
+	rc = io_uring_register((unsigned)ring->ring_fd, IORING_REGISTER_RESTRICTIONS, r, ARRAY_LEN(r));
+	return rc ? rc : io_uring_register((unsigned)ring->ring_fd, IORING_REGISTER_ENABLE_RINGS, NULL, 0);
 }
+
+/* The kernel thread gives entries back a batch at a time, after completions of that batch can be seen: so a whole depth of
+ * requests may be over, and the next submitted, while the entries of the first are still held. */
+static unsigned ring_entries(unsigned depth) { return 2 * depth; }
 
 /* anchor: a ring whose kernel thread is shared, or NULL. */
 static int open_ring(struct io_uring *ring, unsigned depth, bool sqpoll, const struct io_uring *anchor)
@@ -57,14 +62,14 @@ static int open_ring(struct io_uring *ring, unsigned depth, bool sqpoll, const s
 		p.flags |= IORING_SETUP_ATTACH_WQ;
 		p.wq_fd = (uint32_t)anchor->ring_fd;
 	}
-	rc = io_uring_queue_init_params(depth, ring, &p);
+	rc = io_uring_queue_init_params(ring_entries(depth), ring, &p);
 	if (rc)
 		return rc;
 	if (sqpoll && !(p.features & IORING_FEAT_SQPOLL_NONFIXED))
 		rc = -EOPNOTSUPP; /* before Linux 5.11 it would need registered files */
 	else
 		rc = restrict_ring(ring);
-	if (!rc && p.sq_entries < depth)
+	if (!rc && p.sq_entries < ring_entries(depth))
 		rc = -E2BIG; /* clamped */
 	if (rc)
 		io_uring_queue_exit(ring);
@@ -163,7 +168,7 @@ static void prepare(struct uring_queue *u, struct engine_req *r)
 	struct io_uring_sqe *sqe = io_uring_get_sqe(&u->ring);
 	int fd = to_file(u->q.engine)->fd;
 
-	CHECK(sqe); /* the ring has an entry for each request that may be outstanding */
+	CHECK(sqe); /* see ring_entries() */
 	if (r->op == ENGINE_FLUSH)
 		io_uring_prep_fsync(sqe, fd, IORING_FSYNC_DATASYNC);
 	else if (r->op == ENGINE_DISCARD)
