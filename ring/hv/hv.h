@@ -52,7 +52,7 @@ struct hv_open {
 };
 
 /* provider: "local", "xen" or "auto" (xen if /proc/xen/capabilities is there). 0; -ENOSYS (unknown provider, or not
- * built in), -ECONNREFUSED, -ENOENT (no hub; no such domain), -EACCES. */
+ * built in), -ECONNREFUSED, -ENOENT (no hub; no such domain), -EACCES, -EINVAL (a frontend without a domain's name). */
 int hv_open(const char *provider, const struct hv_open *o, struct hv **out);
 /* Unmaps and closes everything. NULL is allowed. */
 void hv_close(struct hv *hv);
@@ -93,7 +93,7 @@ int hv_copy(struct hv *hv, hv_domid_t dom, struct hv_copy *c, size_t n);
 
 /* Allocates npages of zeroed memory that can be granted, contiguous; at most HV_REGION_MAX. -ENOMEM, -E2BIG. */
 int hv_alloc(struct hv *hv, size_t npages, void **out);
-/* Every grant on them must have ended. */
+/* A whole piece, as it was allocated (else -EINVAL); every grant on it must have ended (else -EBUSY). */
 int hv_free(struct hv *hv, void *mem, size_t npages);
 
 struct hv_grant {
@@ -104,7 +104,8 @@ struct hv_grant {
 /* Grants pages to domain dom. All or nothing. -ENOSPC (grant table full), -EINVAL (page is not ours). */
 int hv_grant(struct hv *hv, hv_domid_t dom, struct hv_grant *g, size_t n);
 /* Ends grants. 0; -EBUSY if one of them is still mapped by the other end: those that were not mapped are ended, the
- * others stay granted, and the page must not be used again (XSA-396). status may be NULL, else 0 or -EBUSY for each. */
+ * others stay granted, and the page must not be used again (XSA-396); else -EINVAL if one was no grant of ours. status
+ * may be NULL, else the same for each. */
 int hv_ungrant(struct hv *hv, const hv_gref_t *grefs, size_t n, int16_t *status);
 
 /* ---- ports ---- */

@@ -49,7 +49,7 @@ void sim_hv_on_notify(struct sim_hv *w, sim_hv_notify_fn *fn, void *arg);
 /* Is hv_port_fd(p) readable? */
 bool sim_hv_pending(const struct hv_port *p);
 
-/* For oracles: the page that domain dom granted as gref, or NULL; how often it is mapped by living processes; and what
+/* For oracles: the page that domain dom granted (to domain 0) as gref, or NULL; how often it is mapped by living processes; and what
  * is mapped, granted and allocated as port in the whole world. */
 void *sim_hv_page(struct sim_hv *w, hv_domid_t dom, hv_gref_t gref);
 unsigned sim_hv_mapped(struct sim_hv *w, hv_domid_t dom, hv_gref_t gref);

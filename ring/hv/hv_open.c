@@ -1,0 +1,24 @@
+/* The choice of the provider: apart from hv.c, so that what uses one provider only does not link the others. */
+#include "ring/hv/hv_ops.h"
+
+#include "ring/base/log.h"
+
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+int hv_open(const char *provider, const struct hv_open *o, struct hv **out)
+{
+	*out = NULL;
+	if ((o->role == HV_FRONTEND) != (o->domain != NULL))
+		return -EINVAL;
+	if (strcmp(provider, "auto") == 0)
+		provider = access("/proc/xen/capabilities", F_OK) == 0 ? "xen" : "local";
+	if (strcmp(provider, "local") == 0)
+		return o->runtime_dir ? hv_local_open(o, out) : -EINVAL;
+	if (strcmp(provider, "xen") == 0)
+		log_error("provider xen: this program was built without it; use --provider=local");
+	else
+		log_error("provider %s: there is none of this name; there are auto, local and xen", provider);
+	return -ENOSYS;
+}
