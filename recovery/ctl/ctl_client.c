@@ -1,94 +1,95 @@
 #include "recovery/ctl/ctl_client.h"
+
 #include "ring/os/fdmsg.h"
 #include "ring/os/rundir.h"
 
 #include <errno.h>
-#include <stdio.h>
+#include <limits.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
-#include <sys/time.h>
 #include <unistd.h>
 
-#define DEADLINE_S 10
-
-int ctl_client_ask(const char *runtime_dir, const struct ctl_req *req, struct ctl_reply *reply)
+static int deadline(int fd, long ms)
 {
-	struct timeval tv = {.tv_sec = DEADLINE_S};
-	char path[4096];
-	ssize_t n;
-	int rc, s;
+	struct timeval tv = {.tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000};
 
-	rc = rundir_file(runtime_dir, CTL_SOCK, path, sizeof(path));
+	return setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv)) < 0 ? -errno : 0;
+}
+
+/* A whole packet of that size. 1, 0 at the end, or a negative errno. */
+static int get(int fd, void *buf, size_t size)
+{
+	ssize_t n = fdmsg_recv(fd, buf, size, NULL, NULL);
+
+	if (n == -EAGAIN)
+		return -ETIMEDOUT;
+	if (n <= 0)
+		return (int)n;
+	return (size_t)n == size ? 1 : -EPROTO;
+}
+
+int ctl_client_open(const char *dir)
+{
+	char path[PATH_MAX];
+	int fd, rc = rundir_file(dir, CTL_SOCK, path, sizeof(path));
+
 	if (rc)
 		return rc;
-	s = fdmsg_connect(path);
-	if (s < 0)
-		return s;
-	setsockopt(s, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv));
-	rc = fdmsg_send(s, req, sizeof(*req), NULL, 0);
-	n = rc ? rc : fdmsg_recv(s, reply, sizeof(*reply), NULL, NULL);
-	if (n == sizeof(*reply))
-		return s;
-	close(s);
-	return n == -EAGAIN ? -ETIMEDOUT : n < 0 ? (int)n : -EPROTO;
-}
-
-int ctl_client_status(const char *runtime_dir, uint32_t domid, uint32_t devid, struct ctl_dev **devs)
-{
-	struct ctl_req req = {.version = CTL_VERSION, .op = CTL_STATUS, .domid = domid, .devid = devid};
-	struct ctl_reply reply;
-	int s = ctl_client_ask(runtime_dir, &req, &reply), rc;
-
-	*devs = NULL;
-	if (s < 0)
-		return s;
-	rc = reply.rc;
-	if (rc == 0 && reply.count) {
-		*devs = calloc(reply.count, sizeof(**devs));
-		rc = *devs ? 0 : -ENOMEM;
-	}
-	for (uint32_t i = 0; rc == 0 && i < reply.count; i++)
-		if (fdmsg_recv(s, &(*devs)[i], sizeof(**devs), NULL, NULL) != sizeof(**devs))
-			rc = -ECONNRESET;
-	close(s);
-	if (rc == 0)
-		return (int)reply.count;
-	free(*devs);
-	*devs = NULL;
+	fd = fdmsg_connect(path);
+	if (fd < 0)
+		return fd;
+	rc = deadline(fd, CTL_CLIENT_MS);
+	if (!rc)
+		return fd;
+	close(fd);
 	return rc;
 }
 
-int ctl_client_act(const char *runtime_dir, enum ctl_op op, uint32_t domid, uint32_t devid, uint64_t arg, char *err,
-		   size_t size)
+int ctl_client_ask(int fd, const struct ctl_req *req, struct ctl_reply *r)
 {
-	struct ctl_req req = {.version = CTL_VERSION, .op = op, .domid = domid, .devid = devid, .arg = arg};
-	struct ctl_reply reply;
-	int s = ctl_client_ask(runtime_dir, &req, &reply);
+	struct ctl_req q = *req;
+	int rc;
 
-	if (s < 0) {
-		snprintf(err, size, "the supervisor does not answer in %s", runtime_dir);
-		return s;
+	memset(r, 0, sizeof(*r));
+	q.version = CTL_VERSION;
+	rc = fdmsg_send(fd, &q, sizeof(q), NULL, 0);
+	if (!rc)
+		rc = get(fd, r, sizeof(*r));
+	if (rc != 1)
+		return rc ? rc : -EPIPE;
+	r->text[sizeof(r->text) - 1] = '\0';
+	return r->rc;
+}
+
+int ctl_client_status(int fd, uint32_t domid, uint32_t devid, struct ctl_dev **out, struct ctl_reply *r)
+{
+	struct ctl_req q = {.op = CTL_STATUS, .domid = domid, .devid = devid};
+	int rc = ctl_client_ask(fd, &q, r);
+
+	*out = NULL;
+	if (rc < 0)
+		return rc;
+	*out = calloc(r->count + 1, sizeof(**out));
+	if (!*out)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < r->count; i++) {
+		rc = get(fd, &(*out)[i], sizeof(**out));
+		if (rc != 1) {
+			free(*out);
+			*out = NULL;
+			return rc ? rc : -EPIPE;
+		}
 	}
-	close(s);
-	if (reply.rc)
-		snprintf(err, size, "%.*s", (int)sizeof(reply.text), reply.text);
-	return reply.rc;
+	return (int)r->count;
 }
 
-int ctl_client_events(const char *runtime_dir, unsigned past, int (*fn)(const struct ctl_event *e, void *arg), void *arg)
+int ctl_client_events(int fd, uint64_t past, struct ctl_reply *r)
 {
-	struct ctl_req req = {.version = CTL_VERSION, .op = CTL_EVENTS, .arg = past};
-	struct timeval for_ever = {0};
-	struct ctl_reply reply;
-	struct ctl_event e;
-	int s = ctl_client_ask(runtime_dir, &req, &reply), rc;
+	struct ctl_req q = {.op = CTL_EVENTS, .arg = past};
+	int rc = ctl_client_ask(fd, &q, r);
 
-	if (s < 0)
-		return s;
-	setsockopt(s, SOL_SOCKET, SO_RCVTIMEO, &for_ever, sizeof(for_ever));
-	rc = reply.rc;
-	while (rc == 0)
-		rc = fdmsg_recv(s, &e, sizeof(e), NULL, NULL) == sizeof(e) ? fn(&e, arg) : -ECONNRESET;
-	close(s);
-	return rc;
+	return rc ? rc : deadline(fd, 0);
 }
+
+int ctl_client_event(int fd, struct ctl_event *e) { return get(fd, e, sizeof(*e)); }

@@ -1,21 +1,22 @@
-/* ctl_client.h - asking the supervisor, for tools: blocking, with a deadline of 10 seconds. One thread. */
+/* ctl_client.h - asking the supervisor, for tools: blocking, each wait bounded by CTL_CLIENT_MS (events: without bound).
+ *
+ * Threads: one at a time. Errors: negative errno; with -ENOENT or -ECONNREFUSED no supervisor runs there.
+ */
 #ifndef BULKHEAD_RECOVERY_CTL_CTL_CLIENT_H
 #define BULKHEAD_RECOVERY_CTL_CTL_CLIENT_H
 
 #include "recovery/ctl/ctl_wire.h"
 
-#include <stddef.h>
+#define CTL_CLIENT_MS 5000
 
-/* Sends req, receives the reply. The open socket (for what follows the reply), or a negative errno with no socket;
- * reply->rc is not looked at. */
-int ctl_client_ask(const char *runtime_dir, const struct ctl_req *req, struct ctl_reply *reply);
-/* A status of the devices that match (CTL_ALL: any); *devs is malloc()ed. How many, or negative errno. */
-int ctl_client_status(const char *runtime_dir, uint32_t domid, uint32_t devid, struct ctl_dev **devs);
-/* KILL, RESTART, RESET. 0, or a negative errno with the supervisor's line in err. */
-int ctl_client_act(const char *runtime_dir, enum ctl_op op, uint32_t domid, uint32_t devid, uint64_t arg, char *err,
-		   size_t size);
-/* Calls fn for each event until it returns non-zero (returned) or the supervisor ends (-ECONNRESET). past: how many of
- * the former ones come first. Waits for the next one for ever. */
-int ctl_client_events(const char *runtime_dir, unsigned past, int (*fn)(const struct ctl_event *e, void *arg), void *arg);
+/* Connects to RUNTIME/ctl.sock of dir. A descriptor (pollable, for events) or a negative errno. Close it with close(). */
+int ctl_client_open(const char *dir);
+/* One request but CTL_STATUS and CTL_EVENTS. Returns r->rc, or a negative errno of the connection (r->text is then empty). */
+int ctl_client_ask(int fd, const struct ctl_req *req, struct ctl_reply *r);
+/* CTL_STATUS: *out is malloc()ed, the caller's. How many, or as above. */
+int ctl_client_status(int fd, uint32_t domid, uint32_t devid, struct ctl_dev **out, struct ctl_reply *r);
+/* CTL_EVENTS with so many past ones; then ctl_client_event() waits for each: 1, 0 at the end, negative errno. */
+int ctl_client_events(int fd, uint64_t past, struct ctl_reply *r);
+int ctl_client_event(int fd, struct ctl_event *e);
 
 #endif

@@ -1,3 +1,2 @@
-recovery/ctl.SRCS := ctl_client.c ctl_names.c
+recovery/ctl.SRCS := ctl_names.c ctl_server.c ctl_client.c
 recovery/ctl.USES := ring/base ring/os
-recovery/ctl.CFLAGS := -Wconversion

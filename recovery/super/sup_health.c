@@ -1,0 +1,73 @@
+#include "recovery/super/sup_health.h"
+
+#include "ring/base/base.h"
+
+static bool awake(const struct health *h) { return h->turn & 1; }
+
+/* A poke would be due now; its time of waiting is noted with it. */
+static bool poke_due(const struct health *h, uint64_t now, uint64_t hang_ns)
+{
+	uint64_t since = MAX(h->moved_at, h->answered_at);
+
+	return !h->poked && now - since >= (awake(h) ? hang_ns : HEALTH_IDLE_NS);
+}
+
+bool health_wants_wait(const struct health *h, uint64_t now, uint64_t hang_ns)
+{
+	if (!h->seen)
+		return false;
+	return h->poked ? now - h->poked_at >= hang_ns : poke_due(h, now, hang_ns);
+}
+
+static enum health_verdict unanswered(struct health *h, const struct health_sample *s, uint64_t hang_ns)
+{
+	uint64_t passed = s->now - h->poked_at, waited = s->cpu_wait_ns - h->poke_wait;
+
+	if (passed < hang_ns)
+		return HEALTH_OK;
+	waited = MIN(MIN(waited, passed), HEALTH_STARVED_NS);
+	return passed - waited >= hang_ns ? HEALTH_HUNG : HEALTH_OK;
+}
+
+static bool livelocked(struct health *h, const struct health_sample *s)
+{
+	if (!s->oldest_taken || s->engine_outstanding || s->fencing || s->oldest_taken != h->oldest) {
+		h->oldest = s->engine_outstanding || s->fencing ? 0 : s->oldest_taken;
+		h->oldest_since = s->now;
+		return false;
+	}
+	return s->now - h->oldest_since >= HEALTH_LIVELOCK_NS;
+}
+
+enum health_verdict health_step(struct health *h, const struct health_sample *s, uint64_t hang_ns)
+{
+	if (!h->seen || s->turn != h->turn) {
+		h->moved_at = s->now;
+		h->turn = s->turn;
+		h->seen = true;
+	}
+	if (s->answered) {
+		h->poked = false;
+		h->answered_at = s->now;
+	}
+	if (livelocked(h, s))
+		return HEALTH_LIVELOCK;
+	if (h->poked)
+		return unanswered(h, s, hang_ns);
+	if (!poke_due(h, s->now, hang_ns))
+		return HEALTH_OK;
+	h->poked = true;
+	h->poked_at = s->now;
+	h->poke_wait = s->cpu_wait_ns;
+	return HEALTH_POKE;
+}
+
+uint64_t health_next(const struct health *h, uint64_t now, uint64_t hang_ns)
+{
+	uint64_t due = MAX(h->moved_at, h->answered_at) + (awake(h) ? hang_ns : HEALTH_IDLE_NS);
+
+	if (h->poked) /* often from the moment on at which it should have answered: only the waiting time is missing */
+		return MAX(h->poked_at + hang_ns, now + hang_ns / 4);
+	/* Asleep now, it may wake and hang at any time: that is measured from when it is first seen awake. */
+	return MAX(MIN(due, now + hang_ns), now + NS_PER_MS);
+}

@@ -1,0 +1,52 @@
+/* sup_health.h - is this worker alive? Pure: what was seen, and when, is given (DESIGN.md section 8, Detection).
+ *
+ * A worker's turn counter is odd while it is awake. Awake and unmoved for `hang_ns`, it is poked: one byte, which it must
+ * answer; asleep, it is poked once in HEALTH_IDLE_NS. From the poke on it has another `hang_ns` of time in which it could
+ * have run: what its threads waited for a CPU is taken off, but never more than HEALTH_STARVED_NS in all.
+ * Storage that is slow is no fault: a worker that waits for it sleeps or goes on turning, and answers.
+ * A worker that turns, has nothing in its engine, and yet has an oldest request that it does not answer for
+ * HEALTH_LIVELOCK_NS is caught as well (not while it waits for a fence).
+ */
+#ifndef BULKHEAD_RECOVERY_SUPER_SUP_HEALTH_H
+#define BULKHEAD_RECOVERY_SUPER_SUP_HEALTH_H
+
+#include "ring/os/clock.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define HEALTH_IDLE_NS NS_PER_S
+#define HEALTH_STARVED_NS (5 * NS_PER_S)
+#define HEALTH_LIVELOCK_NS (2 * NS_PER_S)
+
+enum health_verdict {
+	HEALTH_OK,
+	HEALTH_POKE,	 /* send a byte now */
+	HEALTH_HUNG,	 /* no answer to the poke */
+	HEALTH_LIVELOCK, /* turns and answers, but does nothing */
+};
+
+/* Of one worker of one generation; zero-initialised at its start. */
+struct health {
+	bool seen, poked;
+	uint64_t turn, moved_at;      /* last turn seen, and since when */
+	uint64_t poked_at, poke_wait; /* time, and the waiting time of then */
+	uint64_t answered_at;
+	uint64_t oldest, oldest_since;
+};
+
+struct health_sample {
+	uint64_t now, turn;
+	uint64_t oldest_taken, engine_outstanding; /* jrnl_stats */
+	uint64_t cpu_wait_ns; /* of all its threads waiting for a CPU, ever growing; needed only when health_wants_wait() */
+	bool answered;	      /* a byte came back since the last sample */
+	bool fencing;
+};
+
+/* Whether the next sample needs cpu_wait_ns, which costs a look at /proc. */
+bool health_wants_wait(const struct health *h, uint64_t now, uint64_t hang_ns);
+enum health_verdict health_step(struct health *h, const struct health_sample *s, uint64_t hang_ns);
+/* When to look again. */
+uint64_t health_next(const struct health *h, uint64_t now, uint64_t hang_ns);
+
+#endif

@@ -1,0 +1,59 @@
+/* sup_state.h - what a successor of the supervisor must know of a device, as one small file each (RUNTIME/devs/D-DEV).
+ *
+ * Replaced whole by rename, so a reader finds the former or the new, never half. It need not survive the host's end, so
+ * nothing is synced. What it says of processes is checked against what the keeper holds before it is believed.
+ * Threads: any, one file at a time. Trust: the directory is the supervisor's own; a damaged file is -EBADMSG.
+ */
+#ifndef BULKHEAD_RECOVERY_SUPER_SUP_STATE_H
+#define BULKHEAD_RECOVERY_SUPER_SUP_STATE_H
+
+#include "recovery/super/keep_wire.h"
+#include "recovery/super/sup_policy.h"
+#include "ring/base/conn.h"
+#include "ring/base/spec.h"
+
+#include <stdbool.h>
+
+/* A stub, as its starter knew it. serial 0: none. */
+struct saved_proc {
+	uint64_t serial;     /* names the keeper's descriptors */
+	int32_t pid;
+	uint32_t index;	     /* of the device in its record */
+	uint32_t ready, pad; /* a standby: said READY; an active one: CONNECTED or RESUMED */
+};
+
+struct saved_dev {
+	uint32_t domid, devid;
+	uint32_t state;	     /* enum ctl_state */
+	uint32_t connected;  /* a journal with a valid header exists: what starts next resumes */
+	struct conn_id conn; /* valid when nports > 0 */
+	uint64_t epoch;	     /* last one used */
+	uint64_t generation, restarts, serial;
+	uint64_t image_dev, image_ino, fence_base, size_bytes;
+	uint32_t nports, port_nfds;
+	uint32_t local_port[CONN_QUEUES_MAX];
+	struct saved_proc active, standby;
+	struct sup_policy policy;
+	char params[SPEC_MAX]; /* as offered */
+	char text[160];	       /* why broken or failed */
+};
+
+/* 0 or a negative errno. */
+int sup_state_write(const char *dir, const struct saved_dev *d);
+/* -ENOENT, -EBADMSG (cut, damaged, of another version), or another negative errno. */
+int sup_state_read(const char *dir, uint32_t domid, uint32_t devid, struct saved_dev *d);
+void sup_state_remove(const char *dir, uint32_t domid, uint32_t devid);
+/* Calls fn for every file there is. */
+int sup_state_each(const char *dir, void (*fn)(uint32_t domid, uint32_t devid, void *arg), void *arg);
+
+/* Names of descriptors in the keeper. Formatted into KEEP_NAME_MAX bytes. */
+void sup_name_image(char *name, uint32_t domid, uint32_t devid);
+void sup_name_ports(char *name, uint32_t domid, uint32_t devid);
+void sup_name_proc(char *name, uint64_t serial);			 /* pidfd, control socket */
+void sup_name_pokes(char *name, uint64_t serial, uint32_t index);	 /* of one device of its record */
+/* True and the serial for a name of sup_name_proc or sup_name_pokes. */
+bool sup_name_serial(const char *name, uint64_t *serial);
+/* True and the numbers for a name of sup_name_image or sup_name_ports. */
+bool sup_name_device(const char *name, uint32_t *domid, uint32_t *devid);
+
+#endif
