@@ -90,13 +90,14 @@ struct hub_dom {
 #define HUB_DOMS_PER_MSG ((HUB_MSG_MAX - sizeof(struct hub_msg)) / sizeof(struct hub_dom))
 
 /* To the store, over RUNTIME/store-hub.sock (SOCK_SEQPACKET, the store listens): the hub tells of domains and passes each
- * guest's connection on. One reply (rc) for each. After the store's restart the hub connects again and repeats
- * HUB_STORE_INTRODUCE for every living domain. */
+ * guest's connection on. One reply (rc) for each. After the store's restart the hub connects again, repeats
+ * HUB_STORE_INTRODUCE for every living domain, and then says HUB_STORE_SYNCED. */
 #define HUB_STORE_SOCK "store-hub.sock"
 enum hub_store_op {
 	HUB_STORE_INTRODUCE = 1, /* domid lives from now on */
 	HUB_STORE_CONNECT,	 /* with one fd: a connection of that domain */
 	HUB_STORE_RELEASE,	 /* domid is gone: close its connections, fire @releaseDomain */
+	HUB_STORE_SYNCED,	 /* every living domain has been named; those of a former connection that were not are gone */
 };
 struct hub_store_msg {
 	uint32_t op;
