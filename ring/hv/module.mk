@@ -1,3 +1,7 @@
-ring/hv.SRCS := hv.c hv_open.c hub.c hub_mem.c
+ring/hv.SRCS := hv.c hv_open.c hv_local.c hv_local_map.c hub.c hub_mem.c hub_store.c
 ring/hv.USES := ring/base ring/os
 ring/hv.CFLAGS := -Wconversion
+PROGS += bulkhead-hub
+bulkhead-hub.SRC := ring/hv/main_hub.c
+bulkhead-hub.MODULES := ring/hv ring/os ring/base
+bulkhead-hub.CFLAGS := -Wconversion

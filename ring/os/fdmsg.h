@@ -23,6 +23,8 @@ ssize_t fdmsg_recv(int sock, void *buf, size_t size, int *fds, size_t *nfds);
  * (-EADDRINUSE); a connected one blocks. A descriptor or a negative errno (-ECONNREFUSED, -ENOENT). */
 int fdmsg_listen(const char *path, mode_t mode);
 int fdmsg_connect(const char *path);
+/* Non-blocking, also while it connects: -EAGAIN when the other end has a full backlog. */
+int fdmsg_connect_nonblock(const char *path);
 /* The same with SOCK_STREAM (the store's protocol). */
 int fdmsg_listen_stream(const char *path, mode_t mode);
 int fdmsg_connect_stream(const char *path);
