@@ -1,0 +1,65 @@
+/* be_class.h - what a kind of device (block, net) gives to the life of a stub; one static table for each kind.
+ *
+ *   open (with the rights of the start) -> prepare (without them) -> start (journal locked) -> turns of each queue ... drain
+ *
+ * Threads: a queue's functions in its worker's thread only, once it was started; the rest on the control thread.
+ * Lifetime: nothing is given back: a stub ends by its end.
+ */
+#ifndef BULKHEAD_BACKEND_CORE_BE_CLASS_H
+#define BULKHEAD_BACKEND_CORE_BE_CLASS_H
+
+#include "ring/hv/hv.h"
+#include "ring/os/stub_wire.h"
+
+enum be_event { BE_FENCING, BE_FENCED, BE_BROKEN_RING, BE_BROKEN_JOURNAL, BE_POISON };
+
+enum be_turn {
+	BE_IDLE = 0,
+	BE_BUSY = 1u << 0,	 /* something was done: turn again */
+	BE_POLL_FENCE = 1u << 1, /* turn again soon, even without an event */
+	BE_HALTED = 1u << 2,	 /* broken: never turn again */
+};
+
+struct be_device; /* the class's own */
+struct be_queue;
+
+struct be_prepare {
+	const struct conn_id *conn;
+	void *journal;
+	size_t journal_bytes;
+	struct hv *hv;
+	void *ring[CONN_QUEUES_MAX];
+	struct hv_port *port[CONN_QUEUES_MAX];
+	/* From any thread of the device; does not block. */
+	void (*event)(void *arg, enum be_event e, uint64_t value, const char *text);
+	void *event_arg;
+};
+
+struct be_started {
+	uint64_t generation, reanswered, redo;
+};
+
+struct be_class {
+	uint32_t type; /* enum conn_type */
+	/* Length of the journal of such a connection. 0: there is no such connection. */
+	uint64_t (*journal_bytes)(const struct conn_id *c);
+	/* Opens the storage; takes over and closes sd's image_fd. Negative errno with a line in err. */
+	int (*open)(const struct stub_dev *sd, struct be_device **out, char *err, size_t size);
+	/* Allocates and maps all that will be needed; io_uring and threads come here. Stores nothing into shared memory. */
+	int (*prepare)(struct be_device *d, const struct be_prepare *p);
+	/* 0; -EAGAIN (fresh: the storage is still busy for somebody else, call again); -EMISMATCH, -EBADMSG, -EPEER;
+	 * another errno. Requests are answered from here on. */
+	int (*start)(struct be_device *d, bool fresh, bool own_fault, struct be_started *out);
+	struct be_queue *(*queue)(struct be_device *d, unsigned index);
+	unsigned (*turn)(struct be_queue *q, unsigned budget); /* enum be_turn */
+	int (*arm)(struct be_queue *q);			       /* 1: there is work, do not sleep */
+	int (*storage_fd)(struct be_queue *q);		       /* -1: none */
+	void (*awake)(struct be_queue *q);
+	void (*asleep)(struct be_queue *q);
+	void (*drain)(struct be_device *d);
+	int (*drained)(struct be_queue *q);
+	/* In a process of its own: opens, looks, closes. Takes over image_fd as open does. */
+	int (*probe)(const struct stub_dev *sd, struct stub_probe *out, char *err, size_t size);
+};
+
+#endif

@@ -1,0 +1,210 @@
+#include "backend/core/be_worker.h"
+
+#include "backend/core/be_poll.h"
+#include "ring/base/barrier.h"
+#include "ring/os/clock.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define BUDGET 64u
+#define POKE_TURNS 16u		       /* busy, it looks at its poke socket every so many turns */
+#define STACK_BYTES ((size_t)256 << 10)
+#define SPIN_NS (50 * NS_PER_US)       /* roused, it waits awake for its release so long */
+#define FENCE_NS (100 * NS_PER_US)     /* between looks at the fence, for the first FENCE_SOON_NS; FENCE_LATE_NS after that */
+#define FENCE_LATE_NS NS_PER_MS
+#define FENCE_SOON_NS (10 * NS_PER_MS)
+
+enum { POLL_WAKE, POLL_POKE, POLL_PORT, POLL_STORAGE, POLL_FDS };
+
+static void wake(struct be_worker *w)
+{
+	const uint64_t one = 1;
+
+	if (write(w->wake_fd, &one, sizeof(one)) < 0)
+		return; /* EAGAIN: it is awake 2^64 times over */
+}
+
+/* Each byte is answered with one. What the other side does not read is its own loss: never blocks. */
+static void answer_pokes(struct be_worker *w)
+{
+	char bytes[16];
+	ssize_t n = w->poke_fd < 0 ? 0 : recv(w->poke_fd, bytes, sizeof(bytes), MSG_DONTWAIT);
+
+	if (n > 0)
+		n = send(w->poke_fd, bytes, (size_t)n, MSG_DONTWAIT | MSG_NOSIGNAL);
+	else if (n == 0)
+		w->poke_fd = -1; /* closed: must not be polled, it would be readable for ever */
+}
+
+/* On the first n of its descriptors. */
+static void sleep_on(struct be_worker *w, struct pollfd *p, nfds_t n, uint64_t timeout_ns)
+{
+	const struct timespec t = {(time_t)(timeout_ns / NS_PER_S), (long)(timeout_ns % NS_PER_S)};
+	uint64_t seen;
+
+	p[POLL_WAKE] = (struct pollfd){.fd = w->wake_fd, .events = POLLIN};
+	p[POLL_POKE] = (struct pollfd){.fd = w->poke_fd, .events = POLLIN};
+	be_config_offline();
+	if (ppoll(p, n, timeout_ns == UINT64_MAX ? NULL : &t, NULL) < 0)
+		for (nfds_t i = 0; i < n; i++)
+			p[i].revents = 0;
+	be_config_online();
+	if (p[POLL_WAKE].revents && read(w->wake_fd, &seen, sizeof(seen)) < 0)
+		p[POLL_WAKE].revents = 0;
+	if (p[POLL_POKE].revents)
+		answer_pokes(w);
+}
+
+static void park(struct be_worker *w)
+{
+	struct pollfd p[POLL_PORT];
+
+	/* Acquire: pairs with be_worker_release(). */
+	while (!smp_load_acquire(&w->released)) {
+		uint64_t until;
+
+		sleep_on(w, p, POLL_PORT, UINT64_MAX);
+		until = clock_now() + SPIN_NS;
+		while (!smp_load_acquire(&w->released) && clock_now() < until)
+			cpu_relax();
+	}
+}
+
+/* For ever: nothing more may be done on this queue. */
+static void NORETURN end(struct be_worker *w, uint32_t how)
+{
+	struct pollfd p[POLL_PORT];
+
+	smp_store_release(&w->ended, how); /* pairs with be_worker_ended() */
+	be_ctl_wake(w->ctl);
+	w->class->asleep(w->queue);
+	for (;;)
+		sleep_on(w, p, POLL_PORT, UINT64_MAX);
+}
+
+static void sleep_for_work(struct be_worker *w, uint64_t timeout_ns)
+{
+	struct pollfd p[POLL_FDS];
+
+	p[POLL_PORT] = (struct pollfd){.fd = hv_port_fd(w->port), .events = POLLIN};
+	p[POLL_STORAGE] = (struct pollfd){.fd = w->class->storage_fd(w->queue), .events = POLLIN};
+	w->class->asleep(w->queue);
+	sleep_on(w, p, POLL_FDS, timeout_ns);
+	w->class->awake(w->queue);
+	if (p[POLL_PORT].revents)
+		hv_port_clear(w->port);
+}
+
+/* Where the worker stands between its turns. */
+struct pace {
+	uint32_t window_us;	/* of polling */
+	uint64_t idle_since;	/* 0: busy */
+	uint64_t fencing_since; /* 0: no fence is waited for */
+	unsigned turns;
+};
+
+static void when_busy(struct be_worker *w, struct pace *p, uint32_t max_us)
+{
+	if (p->idle_since)
+		p->window_us = be_poll_next(p->window_us, max_us, (clock_now() - p->idle_since) / NS_PER_US);
+	p->idle_since = 0;
+	if (++p->turns % POKE_TURNS == 0)
+		answer_pokes(w);
+}
+
+static void when_idle(struct be_worker *w, struct pace *p, bool fencing, uint32_t max_us)
+{
+	uint64_t now = clock_now(), timeout = UINT64_MAX;
+
+	if (!p->idle_since)
+		p->idle_since = now;
+	if (now - p->idle_since < MIN(p->window_us, max_us) * NS_PER_US) {
+		cpu_relax();
+		return;
+	}
+	if (w->class->arm(w->queue))
+		return;
+	if (fencing) {
+		p->fencing_since = p->fencing_since ? p->fencing_since : now;
+		timeout = now - p->fencing_since < FENCE_SOON_NS ? FENCE_NS : FENCE_LATE_NS;
+	} else {
+		p->fencing_since = 0;
+	}
+	sleep_for_work(w, timeout);
+}
+
+static void *run(void *arg)
+{
+	struct be_worker *w = arg;
+	struct pace p = {0};
+
+	be_config_thread_start();
+	park(w);
+	w->class->awake(w->queue);
+	for (;;) {
+		unsigned did = w->class->turn(w->queue, BUDGET);
+		uint32_t max_us = be_config_get(w->config)->poll_us;
+
+		if (did & BE_HALTED)
+			end(w, BE_HALTED);
+		if (load_relaxed(&w->draining) && w->class->drained(w->queue))
+			end(w, BE_WORKER_DRAINED);
+		if (did & BE_BUSY)
+			when_busy(w, &p, max_us);
+		else
+			when_idle(w, &p, did & BE_POLL_FENCE, max_us);
+		be_config_quiescent();
+	}
+	return NULL;
+}
+
+int be_worker_start(struct be_worker *w)
+{
+	sigset_t all, before;
+	pthread_attr_t a;
+	int rc;
+
+	w->released = w->draining = w->ended = 0;
+	w->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (w->wake_fd < 0)
+		return -errno;
+	pthread_attr_init(&a);
+#ifndef BULKHEAD_SAN
+	pthread_attr_setstacksize(&a, STACK_BYTES); /* sanitizers make frames several times as large */
+#endif
+	/* What is sent to the process is for the control thread; faults come through whatever is blocked. */
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	rc = pthread_create(&w->thread, &a, run, w);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	pthread_attr_destroy(&a);
+	return -rc;
+}
+
+void be_worker_rouse(struct be_worker *w) { wake(w); }
+
+void be_worker_release(struct be_worker *w)
+{
+	smp_store_release(&w->released, 1); /* pairs with park(): what start() did to the queue is seen */
+	wake(w);
+}
+
+void be_worker_drain(struct be_worker *w)
+{
+	store_relaxed(&w->draining, 1);
+	wake(w);
+}
+
+/* Acquire: pairs with end(). */
+bool be_worker_ended(const struct be_worker *w)
+{
+	return !load_relaxed(&w->released) || smp_load_acquire(&w->ended);
+}
+
+bool be_worker_halted(const struct be_worker *w) { return smp_load_acquire(&w->ended) == BE_HALTED; }
