@@ -1,0 +1,70 @@
+/* cli.h - what the commands of bulkhead(1) share. One thread, one command a process. */
+#ifndef BULKHEAD_RECOVERY_CLI_CLI_H
+#define BULKHEAD_RECOVERY_CLI_CLI_H
+
+#include "recovery/ctl/ctl_wire.h"
+#include "ring/base/base.h"
+#include "ring/hv/hub_wire.h"
+#include "xenstore-glue/client/xs_sync.h"
+
+#include <stdbool.h>
+
+#define CLI_DEADLINE_NS (10ull * 1000 * 1000 * 1000) /* of anything that waits for another process; xl's own */
+
+struct cli {
+	char runtime_dir[200];
+	bool json;
+};
+
+enum { CLI_OK = 0, CLI_FAILED = 1 }; /* and EXIT_USAGE */
+
+/* Prints "bulkhead: text" on stderr; returns CLI_FAILED. cli_usage() adds where help is and returns EXIT_USAGE. */
+int cli_fail(const char *fmt, ...) PRINTF_LIKE(1, 2);
+int cli_usage(const char *fmt, ...) PRINTF_LIKE(1, 2);
+void cli_path(const struct cli *c, const char *name, char *path, size_t size);
+
+/* The world: start, stop, wait. */
+int cli_start(struct cli *c, int argc, char **argv);
+int cli_stop_world(struct cli *c);
+/* Domains (local provider): create, destroy, list. */
+int cli_create(struct cli *c, int argc, char **argv);
+int cli_destroy(struct cli *c, int argc, char **argv);
+int cli_list(struct cli *c, int argc, char **argv);
+/* Disks. */
+int cli_attach(struct cli *c, int argc, char **argv);
+int cli_detach(struct cli *c, int argc, char **argv);
+/* What the supervisor knows and does. */
+int cli_status(struct cli *c, int argc, char **argv);
+int cli_events(struct cli *c, int argc, char **argv);
+int cli_kill(struct cli *c, int argc, char **argv);
+int cli_stop(struct cli *c, int argc, char **argv);
+int cli_restart(struct cli *c, int argc, char **argv);
+int cli_reset(struct cli *c, int argc, char **argv);
+
+/* An administrator's connection to the hub: one request, one reply. A descriptor; or -errno after one clear line. */
+int cli_hub(const struct cli *c);
+int cli_hub_call(int sock, struct hub_msg *m, size_t room); /* 0 or the reply's negative errno; m is the reply */
+/* Every domain the hub knows, malloc()ed into *doms. How many, or negative errno. */
+int cli_domains(const struct cli *c, struct hub_dom **doms);
+/* Domid of a name or number; -ENOENT after one clear line. */
+int cli_domid(const struct cli *c, const char *name);
+/* Device number of "xvda"; -EINVAL after one clear line. */
+int cli_devid(const char *vdev, uint32_t *devid);
+
+/* Connects to the supervisor; -errno after one clear line. */
+int cli_supervisor(const struct cli *c);
+/* A client of xenstore (RUNTIME/store.sock, or $XENSTORED_PATH) for xs_sync.h; ends with the process. NULL after one clear
+ * line. */
+struct xsc *cli_store(const struct cli *c);
+/* The last wait's rc and line, as dev_admin.h's callbacks give them; text is "" without one. */
+struct cli_wait {
+	struct xsc_wait w;
+	char text[256];
+};
+int cli_store_wait(struct xsc *xs, struct cli_wait *w);
+
+/* "1.5 GiB", "640 us". Into one of a few static buffers. */
+const char *cli_bytes(uint64_t n);
+const char *cli_time_us(uint64_t us);
+
+#endif

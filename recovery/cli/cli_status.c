@@ -1,0 +1,95 @@
+/* cli_status.c - what the supervisor knows, as a table for people or as JSON. */
+#include "recovery/cli/cli.h"
+#include "recovery/ctl/ctl_client.h"
+#include "ring/base/err.h"
+#include "ring/os/clock.h"
+
+#include <errno.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static json_t *dev_json(const struct ctl_dev *d)
+{
+	return json_pack("{s:s, s:i, s:s, s:i, s:s, s:i, s:i, s:I, s:I, s:f, s:I, s:I, s:I, s:I, s:I, s:I,"
+			 " s:{s:I, s:I, s:I}, s:I, s:I, s:I, s:i, s:i, s:b, s:s, s:s, s:s}",
+			 "domain", d->domain, "domid", (int)d->domid, "vdev", d->vdev, "devid", (int)d->devid,
+			 "state", ctl_state_name((enum ctl_state)d->state), "pid", d->pid, "standby_pid", d->standby_pid,
+			 "generation", (json_int_t)d->generation, "restarts", (json_int_t)d->restarts,
+			 "last_outage_ms", (double)d->last_outage_ns / 1e6, "requests", (json_int_t)d->requests,
+			 "errors", (json_int_t)d->errors, "bytes_read", (json_int_t)d->bytes_read,
+			 "bytes_written", (json_int_t)d->bytes_written, "replayed", (json_int_t)d->replayed,
+			 "inflight", (json_int_t)d->inflight, "latency_us", "p50", (json_int_t)d->lat_p50_us,
+			 "p99", (json_int_t)d->lat_p99_us, "max", (json_int_t)d->lat_max_us,
+			 "uss_bytes", (json_int_t)d->uss_bytes, "standby_uss_bytes", (json_int_t)d->standby_uss_bytes,
+			 "size_bytes", (json_int_t)d->size_bytes, "queues", (int)d->nqueues,
+			 "ring_pages", (int)d->ring_pages, "read_only", (int)d->read_only, "params", d->spec,
+			 "confinement", d->confinement, "text", d->text);
+}
+
+static void print_json(const struct ctl_dev *devs, int n)
+{
+	json_t *all = json_array();
+
+	for (int i = 0; i < n; i++)
+		json_array_append_new(all, dev_json(&devs[i]));
+	json_dumpf(all, stdout, JSON_INDENT(2));
+	putchar('\n');
+	json_decref(all);
+}
+
+static void print_table(const struct ctl_dev *devs, int n)
+{
+	printf("%-12s %-6s %-10s %8s %4s %8s %9s %10s %6s %9s %9s %8s %8s %9s\n", "VM", "VDEV", "STATE", "PID", "GEN",
+	       "RESTARTS", "OUTAGE", "REQUESTS", "ERRORS", "READ", "WRITTEN", "P50", "P99", "MEMORY");
+	for (int i = 0; i < n; i++) {
+		const struct ctl_dev *d = &devs[i];
+
+		printf("%-12s %-6s %-10s %8d %4llu %8llu %9s %10llu %6llu %9s %9s %8s %8s %9s\n", d->domain, d->vdev,
+		       ctl_state_name((enum ctl_state)d->state), d->pid, (unsigned long long)d->generation,
+		       (unsigned long long)d->restarts,
+		       d->last_outage_ns ? cli_time_us((d->last_outage_ns + 500) / 1000) : "-",
+		       (unsigned long long)d->requests, (unsigned long long)d->errors, cli_bytes(d->bytes_read),
+		       cli_bytes(d->bytes_written), d->requests ? cli_time_us(d->lat_p50_us) : "-",
+		       d->requests ? cli_time_us(d->lat_p99_us) : "-", d->uss_bytes ? cli_bytes(d->uss_bytes) : "-");
+		if (d->text[0])
+			printf("%-12s %-6s   %s\n", "", "", d->text);
+	}
+}
+
+int cli_status(struct cli *c, int argc, char **argv)
+{
+	uint32_t domid = CTL_ALL, devid = CTL_ALL;
+	struct ctl_dev *devs = NULL;
+	struct ctl_reply reply = {0};
+	int n, sock;
+
+	if (argc > 2)
+		return cli_usage("status takes [VM [VDEV]]");
+	if (argc > 0) {
+		int d = cli_domid(c, argv[0]);
+
+		if (d < 0)
+			return CLI_FAILED;
+		domid = (uint32_t)d;
+	}
+	if (argc > 1 && cli_devid(argv[1], &devid))
+		return EXIT_USAGE;
+	sock = cli_supervisor(c);
+	if (sock < 0)
+		return CLI_FAILED;
+	n = ctl_client_status(sock, domid, devid, &devs, &reply);
+	close(sock);
+	if (n < 0)
+		return cli_fail("%s", reply.text[0] ? reply.text : err_str(n));
+	if (argc > 1 && n == 0)
+		return cli_fail("%s has no disk %s", argv[0], argv[1]);
+	if (c->json)
+		print_json(devs, n);
+	else
+		print_table(devs, n);
+	free(devs);
+	return CLI_OK;
+}

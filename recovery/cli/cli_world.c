@@ -1,0 +1,143 @@
+/* cli_world.c - starting and ending the local world: the keeper does the work, this waits for it. */
+#include "recovery/cli/cli.h"
+#include "recovery/ctl/ctl_client.h"
+#include "recovery/super/keep_wire.h"
+#include "ring/base/err.h"
+#include "ring/os/clock.h"
+#include "ring/os/fdmsg.h"
+#include "ring/os/rundir.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+/* The supervisor answers only when hub, store and keeper are there: its HELLO means that the world is up. */
+static bool answers(const struct cli *c)
+{
+	struct ctl_req req = {.op = CTL_HELLO};
+	struct ctl_reply reply;
+	int s = ctl_client_open(c->runtime_dir);
+	bool ok = s >= 0 && ctl_client_ask(s, &req, &reply) == 0;
+
+	if (s >= 0)
+		close(s);
+	return ok;
+}
+
+static NORETURN void become_keeper(const struct cli *c, const char *libexec, int argc, char **argv)
+{
+	char prog[4096], log[256];
+	char **args = calloc((size_t)argc + 8, sizeof(*args));
+	int n = 0, fd;
+
+	if (!args)
+		_exit(EXIT_TEMPORARY);
+	snprintf(prog, sizeof(prog), "%s/bulkhead-keep", libexec);
+	cli_path(c, "log", log, sizeof(log));
+	args[n++] = prog;
+	args[n++] = (char *)"--runtime-dir";
+	args[n++] = (char *)c->runtime_dir;
+	args[n++] = (char *)"--libexec";
+	args[n++] = (char *)libexec;
+	args[n++] = (char *)"--";
+	for (int i = 0; i < argc; i++)
+		args[n++] = argv[i];
+	setsid();
+	fd = open("/dev/null", O_RDONLY);
+	dup2(fd, 0);
+	fd = open(log, O_WRONLY | O_CREAT | O_APPEND, 0600);
+	if (fd >= 0) {
+		dup2(fd, 1);
+		dup2(fd, 2);
+	}
+	close_range(3, ~0u, 0);
+	execv(prog, args);
+	dprintf(2, "bulkhead: can not run %s: %s\n", prog, strerror(errno));
+	_exit(EXIT_PERMANENT);
+}
+
+static void show_log_tail(const struct cli *c)
+{
+	char log[256], line[512], last[3][512] = {"", "", ""};
+	int n = 0;
+	FILE *f;
+
+	cli_path(c, "log", log, sizeof(log));
+	f = fopen(log, "re");
+	while (f && fgets(line, sizeof(line), f))
+		strcpy(last[n++ % 3], line);
+	for (int i = 0; i < 3; i++)
+		fputs(last[(n + i) % 3], stderr);
+	if (f)
+		fclose(f);
+}
+
+int cli_start(struct cli *c, int argc, char **argv)
+{
+	uint64_t deadline = clock_now() + CLI_DEADLINE_NS;
+	char libexec[2200];
+	pid_t pid;
+	int rc, status;
+
+	rc = rundir_make(c->runtime_dir);
+	if (rc == -EPERM)
+		return cli_fail("%s belongs to somebody else; choose another with --runtime-dir", c->runtime_dir);
+	if (rc)
+		return cli_fail("can not make the runtime directory %s: %s", c->runtime_dir, err_str(rc));
+	if (answers(c))
+		return cli_fail("already running in %s", c->runtime_dir);
+	if (rundir_libexec("bulkhead-keep", libexec, sizeof(libexec)))
+		return cli_fail("bulkhead-keep is not installed beside this program; set BULKHEAD_LIBEXEC");
+	pid = fork();
+	if (pid < 0)
+		return cli_fail("can not start: %s", strerror(errno));
+	if (pid == 0)
+		become_keeper(c, libexec, argc, argv);
+	while (!answers(c)) {
+		struct timespec pause = {.tv_nsec = 2000000};
+
+		if (waitpid(pid, &status, WNOHANG) == pid || clock_now() > deadline) {
+			kill(pid, SIGTERM);
+			show_log_tail(c);
+			return cli_fail("did not start; the log is %s/log", c->runtime_dir);
+		}
+		nanosleep(&pause, NULL);
+	}
+	printf("started in %s\n", c->runtime_dir);
+	return CLI_OK;
+}
+
+int cli_stop_world(struct cli *c)
+{
+	struct keep_msg m = {.op = KEEP_STOP};
+	char path[256], byte;
+	struct ucred peer;
+	socklen_t len = sizeof(peer);
+	struct pollfd p;
+	int s;
+
+	cli_path(c, KEEP_SOCK, path, sizeof(path));
+	s = fdmsg_connect(path);
+	if (s < 0)
+		return cli_fail("nothing is running in %s", c->runtime_dir);
+	if (getsockopt(s, SOL_SOCKET, SO_PEERCRED, &peer, &len) || fdmsg_send(s, &m, sizeof(m), NULL, 0))
+		return cli_fail("can not reach the keeper: %s", strerror(errno));
+	p = (struct pollfd){.fd = (int)syscall(SYS_pidfd_open, peer.pid, 0), .events = POLLIN};
+	if (p.fd >= 0 && poll(&p, 1, (int)(2 * CLI_DEADLINE_NS / NS_PER_MS)) == 0)
+		return cli_fail("the keeper (pid %d) has not ended yet; its log is %s/log", (int)peer.pid, c->runtime_dir);
+	while (p.fd < 0 && recv(s, &byte, 1, 0) > 0)
+		;
+	close(s);
+	printf("stopped\n");
+	return CLI_OK;
+}

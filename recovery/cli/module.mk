@@ -1,0 +1,7 @@
+recovery/cli.SRCS := cli_world.c cli_hub.c cli_dom.c cli_disk.c cli_status.c cli_events.c cli_act.c xlspec.c
+recovery/cli.USES := recovery/ctl recovery/super xenstore-glue/bus xenstore-glue/client xenstore-glue/wire ring/hv ring/os ring/base
+
+PROGS += bulkhead
+bulkhead.SRC := recovery/cli/main_cli.c
+bulkhead.MODULES := recovery/cli recovery/ctl xenstore-glue/bus xenstore-glue/client xenstore-glue/wire ring/os ring/base
+bulkhead.LIBS := -ljansson -lxlutil -lxenlight
