@@ -191,3 +191,4 @@ int fdmsg_connect(const char *path) { return connect_to(path, SOCK_SEQPACKET); }
 int fdmsg_connect_nonblock(const char *path) { return connect_to(path, SOCK_SEQPACKET | SOCK_NONBLOCK); }
 int fdmsg_listen_stream(const char *path, mode_t mode) { return listen_on(path, mode, SOCK_STREAM); }
 int fdmsg_connect_stream(const char *path) { return connect_to(path, SOCK_STREAM); }
+int fdmsg_dial_stream(const char *path) { return connect_to(path, SOCK_STREAM | SOCK_NONBLOCK); }

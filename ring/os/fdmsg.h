@@ -28,5 +28,7 @@ int fdmsg_connect_nonblock(const char *path);
 /* The same with SOCK_STREAM (the store's protocol). */
 int fdmsg_listen_stream(const char *path, mode_t mode);
 int fdmsg_connect_stream(const char *path);
+/* Non-blocking from the start: -EAGAIN when the listener's queue is full. */
+int fdmsg_dial_stream(const char *path);
 
 #endif
