@@ -246,7 +246,7 @@ static int in_transaction(struct srv_req *rq, const struct op *op)
 	rq->view.ch = ch;
 	rc = op->fn(rq);
 	if (rc < 0 && ch->modifications != before)
-		ch->failed = rc;
+		xs_change_fail(ch, rc);
 	return rc;
 }
 

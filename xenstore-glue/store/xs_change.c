@@ -39,6 +39,12 @@ void xs_change_drop(struct xs_change *ch)
 	}
 }
 
+void xs_change_fail(struct xs_change *ch, int rc)
+{
+	if (!ch->failed)
+		ch->failed = rc;
+}
+
 /* Charges what a transaction of a guest keeps in memory; a single request keeps nothing. 0 or -ENOMEM. */
 static int charge(struct xs_change *ch, size_t bytes)
 {
@@ -96,7 +102,7 @@ int xs_change_get(struct xs_change *ch, const char *path, size_t len, struct xs_
 	if (!d && ch->track) {
 		rc = add_delta(ch, path, len, &d);
 		if (rc < 0) {
-			ch->failed = rc;
+			xs_change_fail(ch, rc);
 			return rc;
 		}
 	}

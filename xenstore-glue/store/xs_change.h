@@ -45,6 +45,9 @@ void xs_change_init(struct xs_change *ch, struct xs_store *st, uint16_t domid);
 /* Frees everything; the domain that paid must still exist. */
 void xs_change_drop(struct xs_change *ch);
 
+/* It can't be committed any more, for the first reason given. */
+void xs_change_fail(struct xs_change *ch, int rc);
+
 /* The version of path as the change has it, borrowed until the next put or rm of that path. 0, -ENOENT; -ENOSPC or
  * -ENOMEM (only when reads are remembered; the transaction has then failed). */
 int xs_change_get(struct xs_change *ch, const char *path, size_t len, struct xs_node **out);

@@ -187,6 +187,15 @@ int xs_op_mkdir(struct xs_view *v, const char *path)
 
 /* ---- removing ---- */
 
+/* A transaction reads each node when it first touches it. If others changed the tree meanwhile, a parent and a child may
+ * not fit together any more: it will conflict at its end in any case, so it goes on as if all were well. Outside of
+ * transactions it would be a bug. */
+static void torn_view(struct xs_view *v)
+{
+	CHECK(v->ch->track);
+	xs_change_fail(v->ch, -EAGAIN);
+}
+
 /* Removes path and all below it, children before parents, without recursion. Children get exact events: whoever watches
  * above them has the root's. */
 static int rm_tree(struct xs_view *v, const char *root)
@@ -201,9 +210,11 @@ static int rm_tree(struct xs_view *v, const char *root)
 	at[0] = 0;
 	for (;;) {
 		rc = xs_change_get(v->ch, path, len, &n);
-		if (rc < 0)
+		if (rc == -ENOENT)
+			torn_view(v);
+		else if (rc < 0)
 			return rc;
-		if (at[level] < n->childlen) {
+		if (n && at[level] < n->childlen) {
 			const char *name = n->children + at[level];
 
 			at[level++] += (uint32_t)strlen(name) + 1;
@@ -212,10 +223,11 @@ static int rm_tree(struct xs_view *v, const char *root)
 			at[level] = 0;
 			continue;
 		}
-		rc = xs_change_rm(v->ch, path);
+		rc = n ? xs_change_rm(v->ch, path) : 0;
 		if (rc < 0)
 			return rc;
-		xs_change_fire(v->ch, path, level > 0);
+		if (n)
+			xs_change_fire(v->ch, path, level > 0);
 		if (level-- == 0)
 			return 0;
 		len = xs_path_parent_len(path, len);
@@ -231,12 +243,19 @@ static int rm_with_entry(struct xs_view *v, const char *path)
 	struct xs_parts parts;
 	int rc = xs_change_get(v->ch, path, len, &parent);
 
-	if (rc == 0)
+	if (rc == 0 || rc == -ENOENT)
 		rc = rm_tree(v, path);
 	if (rc < 0)
 		return rc;
+	if (!parent) {
+		torn_view(v);
+		return 0;
+	}
 	parts = xs_node_parts(parent);
-	CHECK(xs_parts_cut_child(&parts, xs_path_base(path)));
+	if (!xs_parts_cut_child(&parts, xs_path_base(path))) {
+		torn_view(v);
+		return 0;
+	}
 	memcpy(above, path, len);
 	above[len] = '\0';
 	return xs_change_put(v->ch, above, xs_node_make(&parts, next_gen(v)));

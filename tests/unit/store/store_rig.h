@@ -103,7 +103,7 @@ static inline int rig_in(struct rig *r, struct xs_txn *x, enum rig_op op, const 
 	int rc = rig_apply(r, &v, op, path, arg);
 
 	if (rc < 0 && x->ch.modifications != before)
-		x->ch.failed = rc;
+		xs_change_fail(&x->ch, rc);
 	return rc;
 }
 
