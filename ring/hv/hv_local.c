@@ -1,14 +1,12 @@
 #include "ring/hv/hv_local.h"
 
 #include "ring/base/check.h"
+#include "ring/hv/hub_client.h"
 #include "ring/os/fdmsg.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -19,28 +17,12 @@ struct local_port {
 
 /* ---- the conversation */
 
-static int converse(int sock, union hub_buf *q, int *fds, size_t *nfds)
-{
-	size_t len = sizeof(q->m) + q->m.nent * sizeof(q->m.ent[0]);
-	uint32_t op = q->m.op;
-	uint16_t nent = q->m.nent;
-	ssize_t n;
-
-	if (fdmsg_send(sock, q, len, NULL, 0))
-		return -ECONNRESET;
-	n = fdmsg_recv(sock, q, sizeof(*q), fds, nfds);
-	if (n < (ssize_t)sizeof(q->m) || q->m.op != op)
-		return -ECONNRESET;
-	if (!q->m.rc && q->m.nent && (q->m.nent != nent || (size_t)n != len))
-		return -ECONNRESET;
-	return 0;
-}
-
 int local_ask(struct local *l, union hub_buf *q, int *fds, size_t *nfds)
 {
-	if (!l->lost)
-		l->lost = converse(l->sock, q, fds, nfds) != 0;
-	return l->lost ? -ECONNRESET : q->m.rc;
+	int rc = l->lost ? -ECONNRESET : hub_client_call(l->sock, q, fds, nfds);
+
+	l->lost = rc == -ECONNRESET;
+	return rc;
 }
 
 /* A request without entries, under the lock. */
@@ -62,30 +44,12 @@ static int ask_arg(struct hv *hv, enum hub_op op, hv_domid_t dom, uint64_t *arg,
 	return -ECONNRESET;
 }
 
-static int dial(const struct hv_open *o, int *sock, hv_domid_t *self)
+static int dial(const struct hv_open *o, hv_domid_t *self)
 {
-	static const uint16_t role[] = {
+	static const enum hub_role role[] = {
 		[HV_FRONTEND] = HUB_FRONTEND, [HV_STUB] = HUB_STUB, [HV_SUPERVISOR] = HUB_SUPERVISOR};
-	union hub_buf q = {.m = {.op = HUB_HELLO, .version = HUB_VERSION, .role = role[o->role]}};
-	char path[PATH_MAX];
-	int rc;
 
-	if (snprintf(path, sizeof(path), "%s/" HUB_SOCK, o->runtime_dir) >= (int)sizeof(path))
-		return -ENAMETOOLONG;
-	if (o->domain && strlen(o->domain) >= sizeof(q.m.name))
-		return -ENOENT;
-	q.m.self = o->self;
-	q.m.dom = o->guest;
-	if (o->domain)
-		strcpy(q.m.name, o->domain);
-	*sock = fdmsg_connect(path);
-	if (*sock < 0)
-		return *sock;
-	rc = converse(*sock, &q, NULL, NULL) ? -EACCES : q.m.rc; /* the hub hangs up on whom it does not want */
-	*self = q.m.dom;
-	if (rc)
-		close(*sock);
-	return rc;
+	return hub_client_open(o->runtime_dir, role[o->role], o->domain, o->self, o->guest, self);
 }
 
 /* ---- frontend */
@@ -295,15 +259,13 @@ static int watch_domains(struct local *l, const struct hv_open *o)
 {
 	union hub_buf q = {.m = {.op = HUB_DOM_WATCH}};
 	hv_domid_t self;
-	int rc = dial(o, &l->watch, &self);
+	int rc;
 
-	if (rc) {
-		l->watch = -1;
-		return rc;
-	}
-	if (converse(l->watch, &q, NULL, NULL))
-		return -ECONNRESET;
-	return q.m.rc ? q.m.rc : fcntl(l->watch, F_SETFL, O_NONBLOCK) < 0 ? -errno : 0;
+	l->watch = dial(o, &self);
+	if (l->watch < 0)
+		return l->watch;
+	rc = hub_client_call(l->watch, &q, NULL, NULL);
+	return rc ? rc : fcntl(l->watch, F_SETFL, O_NONBLOCK) < 0 ? -errno : 0;
 }
 
 /* ---- open and close */
@@ -352,12 +314,13 @@ int hv_local_open(const struct hv_open *o, struct hv **out)
 {
 	struct local *l = calloc(1, sizeof(*l));
 	hv_domid_t self;
-	int rc;
+	int rc = 0;
 
 	if (!l)
 		return -ENOMEM;
-	rc = dial(o, &l->sock, &self);
-	if (rc) {
+	l->sock = dial(o, &self);
+	if (l->sock < 0) {
+		rc = l->sock;
 		free(l);
 		return rc;
 	}

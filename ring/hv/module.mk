@@ -1,4 +1,4 @@
-ring/hv.SRCS := hv.c hv_open.c hv_local.c hv_local_map.c hub.c hub_mem.c hub_store.c
+ring/hv.SRCS := hv.c hv_open.c hv_local.c hv_local_map.c hub.c hub_mem.c hub_store.c hub_client.c
 ring/hv.USES := ring/base ring/os
 ring/hv.CFLAGS := -Wconversion
 PROGS += bulkhead-hub
