@@ -2,6 +2,7 @@
 # The fence of the file engine, on storage that is slow and reorders (tests/tools/slowfs.c): a generation is killed with
 # writes under way, the next one overwrites the same blocks, and what is there in the end must be the successor's, in every
 # trial. Then the same with the fence taken out, which must show blocks of the dead: else this test shows nothing.
+# shellcheck source=tests/e2e/functions.sh
 . "$(dirname "$0")/functions.sh"
 
 tools=$BUILD/tests/tools
@@ -12,13 +13,13 @@ build_tools() {
 	[ -f backend/engine/engine.c ] && [ -f "$BUILD/backend/engine/lib.a" ] || return 0
 	variant=$(basename "$BUILD")
 	case $variant in
-	*-address-undefined*) san=(-fsanitize=address,undefined) ;;
+	*-address-undefined*) san=("-fsanitize=address,undefined") ;;
 	*-thread*) san=(-fsanitize=thread) ;;
 	esac
 	need "${variant%%-*}" pkg-config
 	pkg-config --exists fuse3 || skip "libfuse3-dev is not installed"
 	mkdir -p "$tools"
-	# Both at a time of their own, or two runs at once would find half a program.
+	# Made elsewhere and moved: a run beside this one never finds half a program.
 	read -ra libs <<<"$(pkg-config --cflags --libs fuse3)"
 	"${variant%%-*}" -std=gnu17 -O1 -g -Wall -Wextra -Werror -o "$T/slowfs" tests/tools/slowfs.c "${libs[@]}" -pthread || fail "slowfs"
 	"${variant%%-*}" -std=c17 -D_GNU_SOURCE -O1 -g -I. -Wall -Wextra -Werror "${san[@]}" -o "$T/fence_trial" \
@@ -37,6 +38,7 @@ umount_slow() {
 # show SPEC ARRIVALS SCENARIO -> sets new, old, waited
 show() {
 	local out
+	new='' old='' waited=''
 	out=$(timeout 120 "$tools/fence_trial" "$1" "$T/back" "$T/control" "$T/log" "$2" "$3" "$trials") || fail "$1 $3: no result"
 	echo "$(printf '%-14s %-40s' "$3" "${1#"$T"}") $out"
 	eval "$out"
