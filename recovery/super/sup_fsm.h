@@ -18,6 +18,7 @@
 	X(RESUMED, "its successor takes requests")                                        \
 	X(FENCE_WAIT, "the successor waits for the storage")                              \
 	X(FENCED, "the storage has let the former generations go")                        \
+	X(FENCED_EARLY, "the same, before the successor takes requests")                  \
 	X(RING_BROKEN, "the guest broke the ring, or the journal is corrupt")             \
 	X(GIVE_UP, "too many deaths")                                                     \
 	X(CLOSE, "the frontend closes, is gone, or the device is taken away")             \
@@ -48,6 +49,7 @@ enum sup_action {
 	X(CLOSED, REFUSED, FAILED, NOTHING)       \
 	X(WAITING, ASKED, CONNECTING, CONNECT)    \
 	X(WAITING, BAD_ASK, BROKEN, NOTHING)      \
+	X(CLOSED, CLOSE, DRAINING, END)           \
 	X(WAITING, CLOSE, DRAINING, END)          \
 	X(CONNECTING, CONNECTED, UP, ONLINE)      \
 	X(CONNECTING, DIED, CONNECTING, REPAIR)   \
@@ -73,6 +75,7 @@ enum sup_action {
 	X(RESUMING, RESET, DRAINING, END)         \
 	X(FENCING, RESUMED, FENCING, SETTLED)     \
 	X(FENCING, FENCED, UP, NOTHING)           \
+	X(FENCING, FENCED_EARLY, RESUMING, NOTHING) \
 	X(FENCING, DIED, RESUMING, REPAIR)        \
 	X(FENCING, RING_BROKEN, BROKEN, HALT)     \
 	X(FENCING, GIVE_UP, FAILED, HALT)         \

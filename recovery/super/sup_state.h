@@ -11,6 +11,7 @@
 #include "recovery/super/sup_policy.h"
 #include "ring/base/conn.h"
 #include "ring/base/spec.h"
+#include "xenstore-glue/bus/vbd_keys.h"
 
 #include <stdbool.h>
 
@@ -29,7 +30,9 @@ struct saved_dev {
 	struct conn_id conn; /* valid when nports > 0 */
 	uint64_t epoch;	     /* last one used */
 	uint64_t generation, restarts, serial;
-	uint64_t image_dev, image_ino, fence_base, size_bytes;
+	uint64_t image_dev, image_ino, fence_base;
+	struct vbd_offer offer;
+	uint32_t read_only;
 	uint32_t nports, port_nfds;
 	uint32_t local_port[CONN_QUEUES_MAX];
 	struct saved_proc active, standby;

@@ -1,0 +1,244 @@
+/* The supervisor as a whole: its lock, its sources of events, its end. */
+#include "recovery/super/sup_priv.h"
+
+#include "ring/base/check.h"
+#include "ring/base/err.h"
+#include "ring/base/log.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/file.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define KEEPER_AGAIN_NS NS_PER_S
+
+static int join(char *path, const struct sup *s, const char *name)
+{
+	int n = snprintf(path, PATH_MAX, "%s/%s", s->dirs.run, name);
+
+	return n < 0 || n >= PATH_MAX ? -ENAMETOOLONG : 0;
+}
+
+static int take_lock(struct sup *s, char *err, size_t size)
+{
+	char path[PATH_MAX], pid[32];
+	int n = snprintf(pid, sizeof(pid), "%d\n", (int)getpid()), rc = join(path, s, "bulkheadd.pid");
+
+	if (rc)
+		return rc;
+	s->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+	if (s->lock < 0) {
+		rc = -errno;
+		snprintf(err, size, "%s: %s", path, strerror(-rc));
+		return rc;
+	}
+	if (flock(s->lock, LOCK_EX | LOCK_NB) < 0) {
+		snprintf(err, size, "another supervisor runs in %s", s->dirs.run);
+		return -EBUSY;
+	}
+	if (ftruncate(s->lock, 0) < 0 || write(s->lock, pid, (size_t)n) != n)
+		log_warn("%s can not be written", path);
+	return 0;
+}
+
+/* ---- the keeper */
+
+static void keeper_lost(struct keep_client *k);
+
+static void keeper_again(struct loop_timer *t)
+{
+	struct sup *s = CONTAINER_OF(t, struct sup, keep_again);
+	struct sup_group *g;
+	struct sup_proc *p;
+	struct sup_dev *d;
+	char path[PATH_MAX];
+
+	if (join(path, s, KEEP_SOCK) || keep_client_open(s->loop, path, keeper_lost, &s->keep) || keep_client_watch(&s->keep)) {
+		loop_timer_start(s->loop, &s->keep_again, clock_now() + KEEPER_AGAIN_NS, keeper_again);
+		return;
+	}
+	log_info("a keeper is there: everything is put into it");
+	LIST_FOREACH(g, &s->groups, link)
+		LIST_FOREACH(d, &g->devs, link)
+			sup_conn_deposit(d);
+	LIST_FOREACH(p, &s->procs, link)
+		sup_proc_deposit(p);
+}
+
+static void keeper_lost(struct keep_client *k)
+{
+	struct sup *s = CONTAINER_OF(k, struct sup, keep);
+
+	log_error("the keeper is gone: until there is one again, a successor of this supervisor could adopt nothing");
+	loop_timer_start(s->loop, &s->keep_again, clock_now() + KEEPER_AGAIN_NS, keeper_again);
+}
+
+/* ---- domains */
+
+static void domains_changed(struct loop_fd *w, uint32_t events)
+{
+	struct sup *s = CONTAINER_OF(w, struct sup, domains);
+	struct sup_dev *d, *next;
+	struct sup_group *g;
+
+	(void)events;
+	hv_domain_clear(s->hv);
+	LIST_FOREACH(g, &s->groups, link)
+		for (d = LIST_FIRST(&g->devs); d; d = next) {
+			int rc = d->domain_gone ? 1 : hv_domain_state(s->hv, (hv_domid_t)d->domid);
+
+			next = LIST_NEXT(d, link); /* it may be gone when its domain is */
+			if (rc == -ECONNRESET || rc == -EPIPE) {
+				log_error("the hypervisor's connection is lost: starting over");
+				loop_stop(s->loop);
+				return;
+			}
+			if (rc == 0)
+				sup_bus_domain_gone(d);
+		}
+}
+
+/* ---- children: a stopped stub is a hung one; deaths are told by pidfds */
+
+static void on_child(int signo, void *arg)
+{
+	struct sup *s = (struct sup *)arg;
+	struct sup_proc *p;
+	siginfo_t si;
+
+	(void)signo;
+	for (;;) {
+		memset(&si, 0, sizeof(si));
+		if (waitid(P_ALL, 0, &si, WSTOPPED | WNOHANG) < 0 || si.si_pid == 0)
+			return;
+		LIST_FOREACH(p, &s->procs, link)
+			if (p->pid == si.si_pid && (p->asked || policy_may_kill_hung(&p->group->policy, clock_now()))) {
+				p->hung = true;
+				sup_proc_kill(p);
+			}
+	}
+}
+
+/* ---- all of it */
+
+static int open_provider(struct sup *s, char *err, size_t size)
+{
+	struct hv_open h = {.role = HV_SUPERVISOR, .runtime_dir = s->dirs.run};
+	int fd, rc = hv_open(s->o.provider, &h, &s->hv);
+
+	if (rc) {
+		snprintf(err, size, "provider %s: %s%s", s->o.provider, err_str(rc),
+			 strcmp(s->o.provider, "local") == 0 ? " (does bulkhead-hub run in this runtime directory?)" : "");
+		return rc;
+	}
+	fd = hv_domain_fd(s->hv);
+	return fd < 0 ? 0 : loop_fd_start(s->loop, &s->domains, fd, EPOLLIN, domains_changed);
+}
+
+static int open_sockets(struct sup *s, char *err, size_t size)
+{
+	char path[PATH_MAX];
+	int rc = join(path, s, KEEP_SOCK);
+
+	if (!rc && keep_client_open(s->loop, path, keeper_lost, &s->keep)) {
+		log_warn("no keeper in %s: a successor of this supervisor could adopt nothing", s->dirs.run);
+		loop_timer_start(s->loop, &s->keep_again, clock_now() + KEEPER_AGAIN_NS, keeper_again);
+	}
+	if (!rc)
+		rc = join(path, s, CTL_SOCK);
+	if (!rc)
+		rc = ctl_server_open(s->loop, path, &sup_ctl_ops, s, &s->ctl);
+	if (rc)
+		snprintf(err, size, "%s: %s", path, err_str(rc));
+	return rc;
+}
+
+int sup_open(struct loop *l, const struct sup_options *o, struct sup **out, char *err, size_t size)
+{
+	struct sup *s = calloc(1, sizeof(*s));
+	struct ctl_event e = {.kind = CTL_EV_STARTED, .pid = getpid()};
+	int rc;
+
+	CHECK(s);
+	*out = s;
+	s->loop = l;
+	s->o = *o;
+	s->lock = s->keep.fd = -1;
+	s->serial = clock_now(); /* above all that a predecessor gave */
+	LIST_INIT(&s->groups);
+	LIST_INIT(&s->procs);
+	rc = sup_dirs_open(o->dir, &s->dirs, err, size);
+	if (!rc)
+		rc = take_lock(s, err, size);
+	if (!rc)
+		rc = open_provider(s, err, size);
+	if (!rc)
+		rc = open_sockets(s, err, size);
+	if (!rc)
+		rc = loop_signal(l, SIGCHLD, on_child, s);
+	if (rc)
+		return rc;
+	sup_note_event(s, &e, SUP_QUIET);
+	sup_adopt(s);
+	rc = keep_client_watch(&s->keep);
+	return rc ? rc : sup_bus_open(s, err, size);
+}
+
+static void stopped(struct loop_timer *t)
+{
+	struct sup *s = CONTAINER_OF(t, struct sup, stop_poll);
+	struct sup_group *g;
+	struct sup_dev *d, *next;
+
+	LIST_FOREACH(g, &s->groups, link)
+		for (d = LIST_FIRST(&g->devs); d; d = next) {
+			next = LIST_NEXT(d, link);
+			if (!sup_dev_has_procs(d))
+				sup_dev_free(d);
+		}
+	if (LIST_EMPTY(&s->procs))
+		loop_stop(s->loop);
+	else
+		loop_timer_start(s->loop, &s->stop_poll, clock_now() + 2 * NS_PER_MS, stopped);
+}
+
+void sup_stop(struct sup *s)
+{
+	struct sup_group *g;
+	struct sup_dev *d;
+
+	if (s->stopping)
+		return;
+	s->stopping = true;
+	LIST_FOREACH(g, &s->groups, link)
+		LIST_FOREACH(d, &g->devs, link) {
+			sup_bus_forget(d); /* the store goes as well; what it says of us is put right at the next start */
+			sup_dev_event(d, SUP_EV_CLOSE);
+		}
+	loop_timer_start(s->loop, &s->stop_poll, clock_now() + NS_PER_MS, stopped);
+}
+
+void sup_close(struct sup *s)
+{
+	struct sup_proc *p;
+
+	if (!s)
+		return;
+	sup_bus_close(s);
+	while ((p = LIST_FIRST(&s->procs)))
+		sup_proc_free(p);
+	ctl_server_close(s->ctl);
+	keep_client_close(&s->keep);
+	loop_fd_stop(s->loop, &s->domains);
+	hv_close(s->hv);
+	if (s->stopping)
+		rmdir(s->dirs.journals); /* not when something is left in it */
+	if (s->lock >= 0)
+		close(s->lock);
+}

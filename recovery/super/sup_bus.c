@@ -1,0 +1,260 @@
+/* Xenstore: which devices there are, and the handshake of each. */
+#include "recovery/super/sup_priv.h"
+
+#include "ring/base/check.h"
+#include "ring/base/err.h"
+#include "ring/base/log.h"
+#include "xenstore-glue/bus/xenbus_scan.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct sup_bus {
+	struct sup *sup;
+	struct xsc *xs;
+	struct xenbus_scan *scan;
+	bool was_up, was_down;
+	struct xs_kvs kvs; /* too large for the stack; used within one call */
+};
+
+static void prepare(struct sup_dev *d, const struct xs_kvs *own)
+{
+	struct vbd_wanted w;
+	char err[sizeof(d->text)] = "";
+
+	if (vbd_wanted_read(own, &w, err, sizeof(err))) {
+		sup_dev_text(d, "%s", err);
+		sup_bus_refuse(d);
+		sup_dev_event(d, SUP_EV_REFUSED);
+		return;
+	}
+	d->wanted = w;
+	sup_offer_start(d);
+}
+
+static void connect_to(struct sup_dev *d, const struct xs_kvs *peer)
+{
+	struct vbd_ask ask;
+	char err[sizeof(d->text)] = "";
+	int rc = d->state == CTL_WAITING ? 0 : -EBUSY;
+
+	if (rc)
+		snprintf(err, sizeof(err), "the device is %s", ctl_state_name(d->state));
+	if (!rc)
+		rc = vbd_ask_read(peer, &d->offer, &ask, err, sizeof(err));
+	if (!rc)
+		rc = sup_conn_make(d, &ask, err, sizeof(err));
+	if (!rc) {
+		sup_dev_event(d, SUP_EV_ASKED);
+		return;
+	}
+	sup_dev_text(d, "%s", err);
+	sup_note(d, CTL_EV_NOTE, "no connection: %s", d->text);
+	xenbus_end_failed(d->end, d->text);
+}
+
+static void removed(struct sup_dev *d)
+{
+	struct sup_bus *b = d->sup->bus;
+	uint32_t domid = d->domid, devid = d->devid;
+
+	sup_note(d, CTL_EV_REMOVED, "%s", "");
+	sup_dev_free(d);
+	xenbus_scan_again(b->scan, domid, devid);
+}
+
+static void on_action(struct xenbus_end *e, enum xenbus_action action, const struct xs_kvs *own, const struct xs_kvs *peer,
+		      void *arg)
+{
+	struct sup_dev *d = (struct sup_dev *)arg;
+
+	log_debug("%s of domain %u: xenbus %s", d->vdev, d->domid, xenbus_action_name(action));
+	switch (action) {
+	case XENBUS_ACT_PREPARE:
+		prepare(d, own);
+		break;
+	case XENBUS_ACT_CONNECT:
+		connect_to(d, peer);
+		break;
+	case XENBUS_ACT_DISCONNECT:
+		sup_dev_event(d, SUP_EV_CLOSE);
+		break;
+	case XENBUS_ACT_REMOVED:
+		removed(d);
+		break;
+	case XENBUS_ACT_LOST:
+		log_error("%s of domain %u: the store has forgotten its nodes; it goes on being served", d->vdev, d->domid);
+		xenbus_end_close(e);
+		d->end = NULL;
+		break;
+	default:
+		break;
+	}
+}
+
+/* ---- finding */
+
+static void name_read(void *arg, int rc, const char *data, size_t len)
+{
+	struct sup_dev *d = (struct sup_dev *)arg;
+
+	(void)len;
+	if (!rc)
+		snprintf(d->domain, sizeof(d->domain), "%s", data);
+}
+
+/* "/vm/8-4-4-4-12" */
+static void vm_read(void *arg, int rc, const char *data, size_t len)
+{
+	struct sup_dev *d = (struct sup_dev *)arg;
+	const char *p = rc ? NULL : strrchr(data, '/');
+	unsigned n = 0, byte;
+
+	(void)len;
+	for (p = p ? p + 1 : ""; *p && n < sizeof(d->uuid); p += *p == '-' ? 1 : 2)
+		if (*p != '-') {
+			if (sscanf(p, "%2x", &byte) != 1 || !p[1])
+				return;
+			d->uuid[n++] = (uint8_t)byte;
+		}
+}
+
+static void appeared(struct sup_dev *d)
+{
+	struct sup_bus *b = d->sup->bus;
+	char path[XS_PATH_SIZE], peer[XS_PATH_SIZE], node[64];
+	struct xenbus_end_cfg cfg = {.xs = b->xs, .role = XENBUS_BACK, .path = path, .peer = peer, .fn = on_action, .arg = d};
+	int rc;
+
+	snprintf(node, sizeof(node), "/local/domain/%u/name", d->domid);
+	xsc_read(b->xs, 0, node, name_read, d);
+	snprintf(node, sizeof(node), "/local/domain/%u/vm", d->domid);
+	xsc_read(b->xs, 0, node, vm_read, d);
+	vbd_back_path(path, sizeof(path), 0, d->domid, d->devid);
+	vbd_front_path(peer, sizeof(peer), d->domid, d->devid);
+	cfg.connected = sup_dev_runs(d) || d->state == CTL_BROKEN || (d->state == CTL_FAILED && d->has_journal);
+	rc = xenbus_end_open(&cfg, &d->end);
+	if (rc)
+		log_error("%s: %s: this device is not served", path, err_str(rc));
+}
+
+static void on_scan(enum xenbus_scan_event ev, uint32_t domid, uint32_t devid, void *arg)
+{
+	struct sup_bus *b = (struct sup_bus *)arg;
+	struct sup_dev *d = sup_dev_find(b->sup, domid, devid);
+
+	if (ev != XENBUS_APPEARED || b->sup->stopping)
+		return; /* what vanishes is told by its end, which has to be disconnected first */
+	if (!d)
+		d = sup_dev_new(b->sup, domid, devid);
+	if (!d->end)
+		appeared(d);
+}
+
+static void on_store(bool up, void *arg)
+{
+	struct sup_bus *b = (struct sup_bus *)arg;
+	struct ctl_event e = {.kind = up ? CTL_EV_STORE_BACK : CTL_EV_STORE_LOST, .domid = 0};
+
+	if (up ? b->was_down : b->was_up) {
+		log_warn("xenstore %s", up ? "is back" : "is away: I/O goes on, nothing can be attached or detached");
+		sup_note_event(b->sup, &e, SUP_QUIET);
+	}
+	b->was_up = up;
+	b->was_down = b->was_down || !up;
+}
+
+int sup_bus_open(struct sup *s, char *err, size_t size)
+{
+	struct sup_bus *b = calloc(1, sizeof(*b));
+	char path[PATH_MAX];
+	struct xsc_cfg cfg = {.loop = s->loop, .path = path, .state = on_store, .arg = b};
+	int rc;
+
+	CHECK(b);
+	b->sup = s;
+	s->bus = b;
+	rc = xsc_path(strcmp(s->o.provider, "local") == 0 ? s->dirs.run : NULL, path, sizeof(path));
+	if (!rc)
+		rc = xsc_open(&cfg, &b->xs);
+	if (!rc)
+		rc = xenbus_scan_open(b->xs, 0, "vbd", on_scan, b, &b->scan);
+	if (rc)
+		snprintf(err, size, "xenstore at %s: %s", path, err_str(rc));
+	return rc;
+}
+
+void sup_bus_close(struct sup *s)
+{
+	if (!s->bus)
+		return;
+	xenbus_scan_close(s->bus->scan);
+	xsc_close(s->bus->xs);
+	free(s->bus);
+	s->bus = NULL;
+}
+
+/* ---- telling */
+
+void sup_bus_offer(struct sup_dev *d)
+{
+	struct xs_kvs *kvs = &d->sup->bus->kvs;
+
+	kvs->n = 0;
+	if (d->end && vbd_offer_write(&d->offer, kvs) == 0) {
+		xenbus_end_error(d->end, NULL);
+		xenbus_end_ready(d->end, kvs);
+	}
+}
+
+void sup_bus_refuse(struct sup_dev *d)
+{
+	if (d->state != CTL_FAILED) /* said once; it is looked at again and again */
+		sup_note(d, CTL_EV_FAILED, "%s", d->text);
+	if (d->end)
+		xenbus_end_failed(d->end, d->text);
+}
+
+void sup_bus_online(struct sup_dev *d)
+{
+	if (d->end && xenbus_end_phase(d->end) == XENBUS_B_CONNECTING)
+		xenbus_end_up(d->end, NULL);
+}
+
+void sup_bus_closed(struct sup_dev *d)
+{
+	if (!d->end)
+		return;
+	xenbus_end_error(d->end, NULL);
+	xenbus_end_down(d->end);
+}
+
+void sup_bus_reset(struct sup_dev *d)
+{
+	if (d->end)
+		xenbus_end_peer_dead(d->end);
+	else
+		sup_dev_event(d, SUP_EV_CLOSE);
+}
+
+void sup_bus_domain_gone(struct sup_dev *d)
+{
+	d->domain_gone = true;
+	sup_bus_reset(d);
+}
+
+void sup_bus_error(struct sup_dev *d, const char *text)
+{
+	if (d->end)
+		xenbus_end_error(d->end, text);
+}
+
+void sup_bus_forget(struct sup_dev *d)
+{
+	if (d->sup->bus)
+		xsc_cancel(d->sup->bus->xs, d);
+	xenbus_end_close(d->end);
+	d->end = NULL;
+}

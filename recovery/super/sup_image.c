@@ -1,0 +1,111 @@
+#include "recovery/super/sup_image.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static int say(char *err, size_t size, int rc, const char *fmt, ...) __attribute__((format(printf, 4, 5)));
+static int say(char *err, size_t size, int rc, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(err, size, fmt, ap);
+	va_end(ap);
+	return rc;
+}
+
+static int lock_bytes(int fd, short type, off_t start, off_t len)
+{
+	struct flock fl = {.l_type = type, .l_whence = SEEK_SET, .l_start = start, .l_len = len};
+
+	if (fcntl(fd, F_OFD_SETLK, &fl) == 0)
+		return 0;
+	return errno == EACCES ? -EAGAIN : -errno;
+}
+
+static int lock(int fd, enum image_mode mode)
+{
+	static const off_t readers[] = {100, 201, 203};
+	int rc = 0;
+
+	if (mode == IMAGE_SHARED)
+		return 0;
+	if (mode == IMAGE_WRITE)
+		return lock_bytes(fd, F_WRLCK, 100, 200);
+	for (size_t i = 0; i < sizeof(readers) / sizeof(readers[0]) && !rc; i++)
+		rc = lock_bytes(fd, F_RDLCK, readers[i], 1);
+	return rc;
+}
+
+static int cannot_open(const char *path, int rc, enum image_mode mode, char *err, size_t size)
+{
+	switch (rc) {
+	case -ENOENT:
+		return say(err, size, rc, "%s: there is no such file: make it first (truncate -s 1G %s)", path, path);
+	case -EISDIR:
+		return say(err, size, rc, "%s is a directory, not a disk image or block device", path);
+	case -EACCES:
+	case -EPERM:
+		return say(err, size, rc, "%s: no permission to %s it%s", path, mode == IMAGE_READ ? "read" : "write",
+			   mode == IMAGE_READ ? "" : " (mode r would only read)");
+	case -EROFS:
+		return say(err, size, rc, "%s is on a read-only file system: attach it with mode r", path);
+	default:
+		return say(err, size, rc, "%s can not be opened: %s", path, strerror(-rc));
+	}
+}
+
+int image_reserve(const char *path, enum image_mode mode, struct image *out, char *err, size_t size)
+{
+	struct stat st;
+	int rc, fd;
+
+	*out = (struct image){.fd = -1};
+	/* Not blocking: a pipe would wait for its other end. */
+	fd = open(path, (mode == IMAGE_READ ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	if (fd < 0)
+		return cannot_open(path, -errno, mode, err, size);
+	if (fstat(fd, &st) < 0)
+		rc = say(err, size, -errno, "%s: %s", path, strerror(errno));
+	else if (S_ISDIR(st.st_mode))
+		rc = cannot_open(path, -EISDIR, mode, err, size);
+	else if (!S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode))
+		rc = say(err, size, -EINVAL, "%s is neither a regular file nor a block device", path);
+	else
+		rc = lock(fd, mode);
+	if (rc == -EAGAIN)
+		say(err, size, rc, "%s is in use by another program, which has locked it", path);
+	else if (rc && !err[0])
+		say(err, size, rc, "%s can not be locked: %s", path, strerror(-rc));
+	if (!rc || rc == -EAGAIN) {
+		out->dev = st.st_dev;
+		out->ino = st.st_ino;
+	}
+	if (rc)
+		close(fd);
+	else
+		out->fd = fd;
+	return rc;
+}
+
+int image_memory(const char *path, uint64_t bytes, struct image *out, char *err, size_t size)
+{
+	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	struct stat st;
+
+	*out = (struct image){.fd = -1};
+	if (fd >= 0 && fstat(fd, &st) == 0 && ((uint64_t)st.st_size == bytes || ftruncate(fd, (off_t)bytes) == 0)) {
+		*out = (struct image){.fd = fd, .dev = st.st_dev, .ino = st.st_ino};
+		return 0;
+	}
+	say(err, size, -errno, "the memory disk of %" PRIu64 " bytes can not be made: %s", bytes, strerror(errno));
+	if (fd >= 0)
+		close(fd);
+	return -EIO;
+}

@@ -1,0 +1,25 @@
+/* sup_image.h - the reservation of a disk image: a description that does no I/O and holds what qemu's tools look at
+ * (DESIGN.md section 3). Threads: any.
+ */
+#ifndef BULKHEAD_RECOVERY_SUPER_SUP_IMAGE_H
+#define BULKHEAD_RECOVERY_SUPER_SUP_IMAGE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum image_mode { IMAGE_WRITE, IMAGE_READ, IMAGE_SHARED /* w!: nothing is locked */ };
+
+struct image {
+	int fd;
+	uint64_t dev, ino;
+};
+
+/* Opens a regular file or block device and locks it: for writing bytes 100-299, exclusively; for reading bytes 100, 201
+ * and 203, shared. -EAGAIN: somebody else has it (dev and ino are filled in, fd is -1). err gets one clear line: what is
+ * wrong and what to do. Never waits for a lock; opening itself may wait for a network file system. */
+int image_reserve(const char *path, enum image_mode mode, struct image *out, char *err, size_t size);
+/* Makes (or opens again) the store of a memory disk. */
+int image_memory(const char *path, uint64_t bytes, struct image *out, char *err, size_t size);
+
+#endif

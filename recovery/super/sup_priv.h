@@ -1,0 +1,225 @@
+/* sup_priv.h - the supervisor's own structures. Private to recovery/super.
+ *
+ *   sup ── groups ── devices        a group shares one stub: one device, all of a VM, or all (placement)
+ *            └── processes          active, standby, and former ones that are still dying
+ *
+ * Rules: a process refers to its devices by slot and a device may go first (the slot is then NULL); a device is freed only
+ * when no process refers to it. Everything is one thread's.
+ */
+#ifndef BULKHEAD_RECOVERY_SUPER_SUP_PRIV_H
+#define BULKHEAD_RECOVERY_SUPER_SUP_PRIV_H
+
+#include "recovery/ctl/ctl_server.h"
+#include "recovery/journal/jrnl_fmt.h"
+#include "recovery/super/keep_client.h"
+#include "recovery/super/sup.h"
+#include "recovery/super/sup_dirs.h"
+#include "recovery/super/sup_fsm.h"
+#include "recovery/super/sup_health.h"
+#include "recovery/super/sup_policy.h"
+#include "recovery/super/sup_state.h"
+#include "ring/hv/hv.h"
+#include "ring/os/stub_wire.h"
+#include "xenstore-glue/bus/xenbus_end.h"
+
+#include <sys/queue.h>
+
+#define SUP_START_NS (5 * NS_PER_S)    /* from the start of a stub to its word that it works */
+#define SUP_GO_NS (2 * NS_PER_S)       /* from GO to RESUMED */
+#define SUP_DRAIN_NS (50 * NS_PER_MS)  /* planned restart: what was taken is answered, then it exits */
+#define SUP_CLOSE_NS NS_PER_S	       /* the same when the connection is closed */
+#define SUP_KILL_NS (200 * NS_PER_MS)  /* after that time, the exit itself */
+#define SUP_PROBE_NS (10 * NS_PER_S)
+#define SUP_STANDBY_NS (2 * NS_PER_MS) /* from RESUMED to the next standby: the first answers go first */
+
+struct sup_dev;
+struct sup_group;
+
+/* One device in one process. */
+struct proc_dev {
+	struct sup_dev *dev; /* NULL: has left */
+	int poke[CONN_QUEUES_MAX]; /* our ends; -1: none */
+	struct health health[CONN_QUEUES_MAX];
+	bool answered[CONN_QUEUES_MAX];
+	bool said;	     /* CONNECTED or RESUMED; a standby: READY */
+	uint64_t requests;   /* answered in this connection when it took over */
+};
+
+struct sup_proc {
+	LIST_ENTRY(sup_proc) link;
+	struct sup *sup;
+	struct sup_group *group;
+	uint64_t serial;
+	pid_t pid;
+	int pidfd, ctl;
+	struct loop_fd on_death, on_msg;
+	struct loop_timer deadline, health;
+	bool standby, adopted;
+	bool ready;	  /* standby: GO may be sent; active: every device said CONNECTED or RESUMED */
+	bool hung, asked; /* we killed it for a hang; an operator asked for its death */
+	bool draining;
+	uint64_t started, since; /* since: took over */
+	char why[168];	  /* what it said when it failed */
+	unsigned ndevs;
+	struct proc_dev dev[];
+};
+
+struct sup_group {
+	LIST_ENTRY(sup_group) link;
+	struct sup *sup;
+	uint32_t domid, devid; /* CTL_ALL: any */
+	LIST_HEAD(, sup_dev) devs;
+	struct sup_proc *active, *standby;
+	bool changed;	  /* the set of devices is no longer the active one's: it is drained */
+	bool replacing;	  /* planned restart: waits for a new standby, or drains */
+	bool own_fault;	  /* of the last active one */
+	bool gone_over;	  /* sup_group_go() has done it */
+	struct loop_timer start, spare; /* a start after a pause; the next standby */
+	struct loop_work run;
+	uint64_t pause_ns; /* before the next standby */
+	struct sup_policy policy;
+};
+
+struct sup_dev {
+	LIST_ENTRY(sup_dev) link; /* of its group */
+	struct sup *sup;
+	struct sup_group *group;
+	uint32_t domid, devid;
+	uint64_t serial;
+	enum ctl_state state;
+	char vdev[16], domain[64];
+	struct xenbus_end *end; /* its nodes in xenstore; NULL: gone */
+	uint8_t uuid[16];
+
+	/* wanted */
+	struct vbd_wanted wanted;
+	char spec[SPEC_MAX];	/* the engine's part */
+	bool want_standby;
+	uint64_t hang_ns;
+	uint32_t poll_us;
+
+	/* offered */
+	int image; /* the reservation; -1 */
+	uint64_t image_dev, image_ino, fence_base;
+	struct vbd_offer offer;
+	struct sup_probe *probe;
+	struct loop_timer again; /* the image was refused: look again */
+
+	/* connected */
+	struct conn_id conn;
+	uint64_t epoch;
+	bool connected; /* the journal is valid */
+	bool has_journal;
+	int jfd;	/* only for pread; -1 */
+	uint32_t nports, port_nfds;
+	int port_fd[CONN_QUEUES_MAX][HV_PORT_FDS];
+	uint32_t local_port[CONN_QUEUES_MAX];
+	struct hv_port *port[CONN_QUEUES_MAX]; /* NULL when adopted */
+
+	bool resumed, domain_gone, reset;
+	bool gone; /* freed already, but for the work below */
+	uint64_t generation, restarts, died_at, last_outage, up_since;
+	char text[160];
+	struct loop_work save;
+};
+
+struct sup {
+	struct loop *loop;
+	struct sup_options o;
+	struct sup_dirs dirs;
+	int lock;
+	struct hv *hv;
+	struct loop_fd domains;
+	struct keep_client keep;
+	struct loop_timer keep_again;
+	struct ctl_server *ctl;
+	struct sup_bus *bus;
+	struct loop_timer stop_poll;
+	LIST_HEAD(, sup_group) groups;
+	LIST_HEAD(, sup_proc) procs;
+	uint64_t serial;
+	bool stopping;
+};
+
+/* sup_dev.c - devices and what their events do */
+struct sup_dev *sup_dev_new(struct sup *s, uint32_t domid, uint32_t devid);
+struct sup_dev *sup_dev_find(struct sup *s, uint32_t domid, uint32_t devid);
+void sup_dev_free(struct sup_dev *d); /* reservation, ports, journal, state file: all goes */
+void sup_dev_event(struct sup_dev *d, enum sup_event ev);
+void sup_dev_save(struct sup_dev *d); /* soon */
+void sup_dev_text(struct sup_dev *d, const char *fmt, ...) PRINTF_LIKE(2, 3);
+/* Writes an event for whoever listens, and a line to the log. */
+void sup_note(struct sup_dev *d, enum ctl_event_kind kind, const char *fmt, ...) PRINTF_LIKE(3, 4);
+enum sup_loudness { SUP_QUIET, SUP_SAY, SUP_WARN };
+void sup_note_event(struct sup *s, struct ctl_event *e, enum sup_loudness how);
+/* True while the device takes part in its group's stub. */
+bool sup_dev_runs(const struct sup_dev *d);
+
+/* sup_offer.c - the image: opened, reserved, probed */
+void sup_offer_start(struct sup_dev *d); /* ends in SUP_EV_OFFERED or SUP_EV_REFUSED */
+int sup_offer_options(struct sup_dev *d); /* only the options of wanted.params; on failure d->text says why */
+void sup_offer_stop(struct sup_dev *d);	 /* a probe under way is killed */
+void sup_offer_release(struct sup_dev *d); /* the reservation goes; mem: its store as well */
+
+/* sup_conn.c - the connection: record, journal, ports */
+int sup_conn_make(struct sup_dev *d, const struct vbd_ask *ask, char *err, size_t size);
+void sup_conn_forget(struct sup_dev *d);
+int sup_journal_path(const struct sup_dev *d, char path[STUB_PATH_MAX]);
+int sup_journal_open(struct sup_dev *d); /* for pread */
+int sup_journal_stats(const struct sup_dev *d, uint32_t queue, struct jrnl_stats *st);
+uint64_t sup_journal_requests(const struct sup_dev *d); /* answered, over all queues */
+/* Generation that owns a valid journal, 0 when there is none. */
+uint64_t sup_journal_generation(const struct sup_dev *d);
+void sup_conn_deposit(struct sup_dev *d);
+
+/* sup_proc.c - processes of stubs */
+struct sup_proc *sup_proc_new(struct sup *s, struct sup_group *g, unsigned ndevs);
+int sup_proc_start(struct sup_group *g, bool standby); /* from the group's running devices */
+int sup_proc_watch(struct sup_proc *p);
+void sup_proc_deposit(struct sup_proc *p);
+void sup_proc_kill(struct sup_proc *p);
+void sup_proc_drain(struct sup_proc *p, uint64_t ns);
+void sup_proc_free(struct sup_proc *p); /* lets go of a living one as well */
+bool sup_dev_has_procs(const struct sup_dev *d);
+void sup_proc_deadline(struct sup_proc *p, uint64_t ns);
+
+/* sup_msg.c - what stubs say */
+void sup_msg_ready(struct loop_fd *w, uint32_t events);
+void sup_msg_drain(struct sup_proc *p); /* all that is there */
+void sup_dev_assume_resumed(struct sup_proc *p, unsigned slot);
+
+/* sup_group.c - which process serves a group */
+struct sup_group *sup_group_of(struct sup *s, uint32_t domid, uint32_t devid);
+void sup_group_leave(struct sup_dev *d);
+void sup_group_kick(struct sup_group *g); /* soon: brings what runs in line with what should; frees an empty group */
+/* The set of devices changed. drain_ns 0: the active one is killed, unless it serves others as well. */
+void sup_group_change(struct sup_group *g, uint64_t drain_ns);
+void sup_group_replace(struct sup_group *g); /* planned restart */
+void sup_group_settled(struct sup_group *g); /* a device of the active one is up: if all are, time for a standby */
+/* p is dead. go: at once and first of all, if it was the active one and a standby waits. died: all the rest. */
+void sup_group_go(struct sup_group *g, struct sup_proc *p, bool own_fault);
+void sup_group_died(struct sup_group *g, struct sup_proc *p, bool own_fault, uint64_t now);
+void sup_group_ready(struct sup_group *g); /* the standby is */
+
+/* sup_watch.c - health */
+void sup_watch_start(struct sup_proc *p);
+
+/* sup_adopt.c */
+void sup_adopt(struct sup *s);
+
+/* sup_status.c */
+extern const struct ctl_ops sup_ctl_ops;
+
+/* sup_bus.c - xenstore */
+int sup_bus_open(struct sup *s, char *err, size_t size);
+void sup_bus_close(struct sup *s);
+void sup_bus_offer(struct sup_dev *d);	/* the answer to PREPARE: state 2 */
+void sup_bus_refuse(struct sup_dev *d); /* cannot: d->text */
+void sup_bus_online(struct sup_dev *d); /* state 4 */
+void sup_bus_closed(struct sup_dev *d); /* state 6 */
+void sup_bus_reset(struct sup_dev *d);	/* our side ends the connection; SUP_EV_CLOSE comes */
+void sup_bus_domain_gone(struct sup_dev *d);
+void sup_bus_error(struct sup_dev *d, const char *text); /* NULL clears */
+void sup_bus_forget(struct sup_dev *d); /* the device is let go: nothing is called back any more */
+
+#endif

@@ -1,0 +1,144 @@
+/* Detection of hangs, over given times. */
+#include "recovery/super/sup_health.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+
+#define T (50 * NS_PER_MS)
+
+/* Runs a worker that turns or not, answers or not, for `ns`; the time of the first verdict against it, or 0. */
+struct world {
+	uint64_t now;
+	struct health h;
+	bool turns, sleeps, answers;
+	uint64_t turn, wait_rate; /* of each ms it waits so many us for a CPU */
+	uint64_t oldest, outstanding, waited;
+	bool fencing, poked;
+	unsigned pokes;
+};
+
+static uint64_t run(struct world *w, uint64_t ns, enum health_verdict *v)
+{
+	uint64_t end = w->now + ns, at = w->now;
+
+	while (w->now < end) {
+		struct health_sample s = {.now = w->now, .fencing = w->fencing, .oldest_taken = w->oldest};
+
+		if (w->turns)
+			w->turn += 2;
+		s.turn = w->sleeps ? w->turn & ~1ull : w->turn | 1;
+		s.engine_outstanding = w->outstanding;
+		s.answered = w->poked && w->answers;
+		w->poked = w->poked && !w->answers;
+		s.cpu_wait_ns = w->waited;
+		*v = health_step(&w->h, &s, T);
+		if (*v == HEALTH_POKE) {
+			w->poked = true;
+			w->pokes++;
+		} else if (*v != HEALTH_OK) {
+			return w->now;
+		}
+		at = health_next(&w->h, w->now, T);
+		assert_true(at > w->now);
+		w->waited += (at - w->now) / 1000 * w->wait_rate;
+		w->now = at;
+	}
+	return 0;
+}
+
+static void a_busy_worker_is_left_alone(void **state)
+{
+	struct world w = {.now = NS_PER_S, .turns = true, .answers = true, .oldest = 7, .outstanding = 3};
+	enum health_verdict v;
+
+	(void)state;
+	assert_int_equal(run(&w, 60 * NS_PER_S, &v), 0);
+	assert_int_equal(w.pokes, 0);
+}
+
+static void a_sleeping_worker_is_poked_once_a_second(void **state)
+{
+	struct world w = {.now = NS_PER_S, .sleeps = true, .answers = true};
+	enum health_verdict v;
+
+	(void)state;
+	assert_int_equal(run(&w, 60 * NS_PER_S, &v), 0);
+	assert_in_range(w.pokes, 50, 60);
+}
+
+static void awake_and_stuck_is_hung_within_the_bound(void **state)
+{
+	struct world w = {.now = NS_PER_S};
+	enum health_verdict v;
+	uint64_t at = run(&w, NS_PER_S, &v);
+
+	(void)state;
+	assert_int_equal(v, HEALTH_HUNG);
+	assert_in_range(at - NS_PER_S, 2 * T, 2 * T + T / 2);
+}
+
+static void asleep_and_stuck_is_hung_after_a_second(void **state)
+{
+	struct world w = {.now = NS_PER_S, .sleeps = true};
+	enum health_verdict v;
+	uint64_t at = run(&w, 5 * NS_PER_S, &v);
+
+	(void)state;
+	assert_int_equal(v, HEALTH_HUNG);
+	assert_in_range(at - NS_PER_S, HEALTH_IDLE_NS + T, HEALTH_IDLE_NS + 3 * T);
+}
+
+static void a_worker_that_gets_no_cpu_is_not_hung(void **state)
+{
+	struct world w = {.now = NS_PER_S, .wait_rate = 1000};
+	enum health_verdict v;
+	uint64_t at = run(&w, 30 * NS_PER_S, &v);
+
+	(void)state;
+	/* Only when it starved for longer than anybody believes. */
+	assert_int_equal(v, HEALTH_HUNG);
+	assert_true(at - NS_PER_S >= HEALTH_STARVED_NS);
+	w = (struct world){.now = NS_PER_S, .wait_rate = 500}; /* half of the time: twice as long until judged */
+	at = run(&w, 30 * NS_PER_S, &v);
+	assert_int_equal(v, HEALTH_HUNG);
+	assert_in_range(at - NS_PER_S, 3 * T, 4 * T);
+}
+
+static void slow_storage_is_no_fault(void **state)
+{
+	struct world w = {.now = NS_PER_S, .sleeps = true, .answers = true, .oldest = 7, .outstanding = 1};
+	enum health_verdict v;
+
+	(void)state;
+	assert_int_equal(run(&w, 300 * NS_PER_S, &v), 0);
+}
+
+static void turning_without_progress_is_livelock(void **state)
+{
+	struct world w = {.now = NS_PER_S, .turns = true, .answers = true, .oldest = 7};
+	enum health_verdict v;
+	uint64_t at = run(&w, 30 * NS_PER_S, &v);
+
+	(void)state;
+	assert_int_equal(v, HEALTH_LIVELOCK);
+	assert_in_range(at - NS_PER_S, HEALTH_LIVELOCK_NS, HEALTH_LIVELOCK_NS + 2 * T);
+	w = (struct world){.now = NS_PER_S, .turns = true, .answers = true, .oldest = 7, .fencing = true};
+	assert_int_equal(run(&w, 30 * NS_PER_S, &v), 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_busy_worker_is_left_alone),
+		cmocka_unit_test(a_sleeping_worker_is_poked_once_a_second),
+		cmocka_unit_test(awake_and_stuck_is_hung_within_the_bound),
+		cmocka_unit_test(asleep_and_stuck_is_hung_after_a_second),
+		cmocka_unit_test(a_worker_that_gets_no_cpu_is_not_hung),
+		cmocka_unit_test(slow_storage_is_no_fault),
+		cmocka_unit_test(turning_without_progress_is_livelock),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

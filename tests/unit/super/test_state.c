@@ -1,0 +1,153 @@
+/* State files, names in the keeper, and the device table. */
+#include "recovery/super/sup_fsm.h"
+#include "recovery/super/sup_state.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+static char dir[64];
+
+static int setup(void **state)
+{
+	(void)state;
+	strcpy(dir, "/tmp/bulkhead-state-XXXXXX");
+	return mkdtemp(dir) ? 0 : -1;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	return rmdir(dir);
+}
+
+static void round_trip(void **state)
+{
+	struct saved_dev a, b;
+
+	(void)state;
+	memset(&a, 0x5a, sizeof(a));
+	a.domid = 7;
+	a.devid = 51712;
+	assert_int_equal(sup_state_write(dir, &a), 0);
+	assert_int_equal(sup_state_read(dir, 7, 51712, &b), 0);
+	assert_memory_equal(&a, &b, sizeof(a));
+	a.epoch++;
+	assert_int_equal(sup_state_write(dir, &a), 0);
+	assert_int_equal(sup_state_read(dir, 7, 51712, &b), 0);
+	assert_int_equal(b.epoch, a.epoch);
+	sup_state_remove(dir, 7, 51712);
+	assert_int_equal(sup_state_read(dir, 7, 51712, &b), -ENOENT);
+}
+
+static void damage_is_seen(void **state)
+{
+	struct saved_dev a = {.domid = 1, .devid = 2}, b;
+	char path[128];
+	int fd;
+
+	(void)state;
+	assert_int_equal(sup_state_write(dir, &a), 0);
+	snprintf(path, sizeof(path), "%s/1-2", dir);
+	fd = open(path, O_RDWR);
+	assert_int_equal(pwrite(fd, "x", 1, sizeof(a) / 2), 1);
+	assert_int_equal(sup_state_read(dir, 1, 2, &b), -EBADMSG);
+	assert_int_equal(ftruncate(fd, 10), 0);
+	assert_int_equal(sup_state_read(dir, 1, 2, &b), -EBADMSG);
+	close(fd);
+	sup_state_remove(dir, 1, 2);
+}
+
+static void count(uint32_t domid, uint32_t devid, void *arg)
+{
+	*(unsigned *)arg += domid * 1000 + devid;
+}
+
+static void all_files_are_found(void **state)
+{
+	struct saved_dev a = {.domid = 1, .devid = 2};
+	unsigned sum = 0;
+	char path[128];
+
+	(void)state;
+	assert_int_equal(sup_state_write(dir, &a), 0);
+	a.domid = 3;
+	assert_int_equal(sup_state_write(dir, &a), 0);
+	snprintf(path, sizeof(path), "%s/9-9.new", dir); /* a write that was cut off */
+	close(open(path, O_CREAT | O_WRONLY, 0600));
+	assert_int_equal(sup_state_each(dir, count, &sum), 0);
+	assert_int_equal(sum, 1002 + 3002);
+	unlink(path);
+	sup_state_remove(dir, 1, 2);
+	sup_state_remove(dir, 3, 2);
+}
+
+static void names_are_read_back(void **state)
+{
+	char name[KEEP_NAME_MAX];
+	uint32_t domid, devid;
+	uint64_t serial;
+
+	(void)state;
+	sup_name_image(name, 4294967295u, 51712);
+	assert_true(sup_name_device(name, &domid, &devid));
+	assert_int_equal(domid, 4294967295u);
+	assert_int_equal(devid, 51712);
+	assert_false(sup_name_serial(name, &serial));
+	sup_name_ports(name, 1, 2);
+	assert_true(sup_name_device(name, &domid, &devid));
+	sup_name_proc(name, UINT64_MAX);
+	assert_true(sup_name_serial(name, &serial));
+	assert_true(serial == UINT64_MAX);
+	assert_false(sup_name_device(name, &domid, &devid));
+	sup_name_pokes(name, 5, 63);
+	assert_true(sup_name_serial(name, &serial));
+	assert_int_equal(serial, 5);
+}
+
+/* A stub's death must never close a connection, and every state must have a way out. */
+static void the_table_keeps_its_promises(void **state)
+{
+	(void)state;
+	for (int s = 0; s < CTL_STATE_COUNT; s++) {
+		const struct sup_edge *died = sup_fsm((enum ctl_state)s, SUP_EV_DIED);
+		const struct sup_edge *close = sup_fsm((enum ctl_state)s, SUP_EV_CLOSE);
+
+		if (died)
+			assert_true(died->next == CTL_RESUMING || died->next == CTL_CONNECTING);
+		if (s == CTL_SUSPENDED)
+			continue;
+		assert_true(s == CTL_DRAINING || (close && close->next == CTL_DRAINING));
+	}
+	assert_int_equal(sup_fsm(CTL_BROKEN, SUP_EV_RESET)->next, CTL_DRAINING);
+	assert_int_equal(sup_fsm(CTL_FAILED, SUP_EV_RESTART)->next, CTL_RESUMING);
+	assert_null(sup_fsm(CTL_BROKEN, SUP_EV_DIED));
+	assert_null(sup_fsm(CTL_FAILED, SUP_EV_DIED));
+	assert_string_equal(sup_event_name(SUP_EV_DIED), "DIED");
+}
+
+static void names_of_states(void **state)
+{
+	(void)state;
+	assert_string_equal(ctl_state_name(CTL_FENCING), "fencing");
+	assert_string_equal(ctl_event_name(CTL_EV_STANDBY), "standby-ready");
+	assert_string_equal(ctl_state_name(CTL_STATE_COUNT), "?");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(round_trip),	       cmocka_unit_test(damage_is_seen),
+		cmocka_unit_test(all_files_are_found), cmocka_unit_test(names_are_read_back),
+		cmocka_unit_test(the_table_keeps_its_promises), cmocka_unit_test(names_of_states),
+	};
+
+	return cmocka_run_group_tests(tests, setup, teardown);
+}
