@@ -31,6 +31,9 @@ enum {
 	X(B_INIT, READY, B_WAIT, NONE)                                 \
 	X(B_INIT, OFFLINE, B_LEFT, REMOVED)                            \
 	X(B_INIT, OWN_GONE, B_GONE, REMOVED)                           \
+	X(B_RESTART, READY, B_WAIT, NONE)                              \
+	X(B_RESTART, OFFLINE, B_LEFT, REMOVED)                         \
+	X(B_RESTART, OWN_GONE, B_GONE, REMOVED)                        \
 	X(B_WAIT, Initialised, B_CONNECTING, CONNECT)                  \
 	X(B_WAIT, DIRECT, B_CONNECTING, CONNECT)                       \
 	X(B_WAIT, Closing, B_CLOSING, NONE)                            \
@@ -77,8 +80,9 @@ enum {
 	X(B_LEAVE_DRAIN, OWN_GONE, B_GONE_DRAIN, NONE)                 \
 	X(B_GONE_DRAIN, DOWN, B_GONE, REMOVED)
 
-/* Frontend. The reset is kexec's 5-6-1, each step when the backend has followed. After Closed it waits for the backend's
- * before pages are used for something else. */
+/* Frontend. The reset is kexec's 5-6-1, each step when the backend has followed. After its Closed it waits for the backend's
+ * and for nothing else before pages are used again: InitWait may still be that of a backend that is connecting. It writes
+ * Closed only after it has met an offer, or the backend's late answer would look like one. */
 #define FRONT_EDGES(X)                                                 \
 	X(F_RESET_CLOSING, Closing, F_RESET_CLOSED, NONE)              \
 	X(F_RESET_CLOSING, Closed, F_RESET_CLOSED, NONE)               \
@@ -86,12 +90,12 @@ enum {
 	X(F_RESET_CLOSING, OWN_GONE, F_GONE, REMOVED)                  \
 	X(F_RESET_CLOSING, CLOSE, F_STOPPED, NONE)                     \
 	X(F_RESET_CLOSED, Closed, F_INIT, NONE)                        \
-	X(F_RESET_CLOSED, Initialising, F_INIT, NONE)                  \
-	X(F_RESET_CLOSED, InitWait, F_INIT, NONE)                      \
 	X(F_RESET_CLOSED, OWN_GONE, F_GONE, REMOVED)                   \
 	X(F_RESET_CLOSED, CLOSE, F_STOPPED, NONE)                      \
 	X(F_INIT, InitWait, F_PREPARING, PREPARE)                      \
-	X(F_INIT, CLOSE, F_RELEASED, RELEASE)                          \
+	X(F_INIT, CLOSE, F_PARKED, RELEASE)                            \
+	X(F_PARKED, OPEN, F_INIT, NONE)                                \
+	X(F_PARKED, OWN_GONE, F_GONE, REMOVED)                         \
 	X(F_INIT, OWN_GONE, F_GONE, REMOVED)                           \
 	X(F_PREPARING, READY, F_INITIALISED, NONE)                     \
 	X(F_PREPARING, READY_DIRECT, F_DIRECT, NONE)                   \
@@ -125,8 +129,6 @@ enum {
 	X(F_STOPPING, DOWN, F_STOPPED, NONE)                           \
 	X(F_STOPPING, OWN_GONE, F_GONE_DRAIN, NONE)                    \
 	X(F_STOPPED, Closed, F_RELEASED, RELEASE)                      \
-	X(F_STOPPED, Initialising, F_RELEASED, RELEASE)                \
-	X(F_STOPPED, InitWait, F_RELEASED, RELEASE)                    \
 	X(F_STOPPED, OWN_GONE, F_GONE, REMOVED)                        \
 	X(F_RELEASED, OPEN, F_INIT, NONE)                              \
 	X(F_RELEASED, OWN_GONE, F_GONE, REMOVED)                       \
@@ -176,31 +178,24 @@ static enum xenbus_phase back_start(enum xenbus_state own, bool connected, enum 
 	case XenbusStateClosing:
 	case XenbusStateClosed:
 		return XENBUS_B_CLOSED;
+	case XenbusStateInitWait:
+	case XenbusStateInitialised:
+		*action = XENBUS_ACT_PREPARE;
+		return XENBUS_B_RESTART;
 	default:
 		*action = XENBUS_ACT_PREPARE;
 		return XENBUS_B_INIT;
 	}
 }
 
+/* InitWait may be a backend that is connecting right now, Unknown one that will come back and find the connection. */
 static enum xenbus_phase front_start(enum xenbus_state own, enum xenbus_state peer)
 {
-	if (own == XenbusStateInitialising || own == XenbusStateUnknown)
+	if (own == XenbusStateInitialising || own == XenbusStateUnknown || peer == XenbusStateClosed)
 		return XENBUS_F_INIT;
-	switch (peer) {
-	case XenbusStateUnknown: /* it may come back and find the former connection */
-	case XenbusStateInitialised:
-	case XenbusStateConnected:
-	case XenbusStateReconfiguring:
-	case XenbusStateReconfigured:
-		return XENBUS_F_RESET_CLOSING;
-	case XenbusStateClosing:
+	if (own == XenbusStateClosed || peer == XenbusStateClosing)
 		return XENBUS_F_RESET_CLOSED;
-	case XenbusStateInitWait:
-		/* It may be connecting right now. */
-		return own == XenbusStateClosed ? XENBUS_F_INIT : XENBUS_F_RESET_CLOSING;
-	default:
-		return XENBUS_F_INIT;
-	}
+	return peer == XenbusStateInitialising ? XENBUS_F_INIT : XENBUS_F_RESET_CLOSING;
 }
 
 enum xenbus_phase xenbus_fsm_start(enum xenbus_role role, enum xenbus_state own, enum xenbus_state peer, bool connected,

@@ -17,6 +17,7 @@ enum xenbus_role { XENBUS_BACK, XENBUS_FRONT };
 /* X(phase, role, state in the store; Unknown: nothing is written any more) */
 #define XENBUS_PHASES(X)                                                                               \
 	X(B_INIT, BACK, Initialising)	/* being probed by the owner */                               \
+	X(B_RESTART, BACK, InitWait)	/* the same, of an owner that has restarted */                \
 	X(B_WAIT, BACK, InitWait)	/* offered; waits for the frontend */                         \
 	X(B_CONNECTING, BACK, InitWait) /* the owner was told to connect */                           \
 	X(B_CONNECTED, BACK, Connected)                                                               \
@@ -32,6 +33,7 @@ enum xenbus_role { XENBUS_BACK, XENBUS_FRONT };
 	X(F_RESET_CLOSING, FRONT, Closing) /* 5-6-1 over a former incarnation's connection */         \
 	X(F_RESET_CLOSED, FRONT, Closed)                                                              \
 	X(F_INIT, FRONT, Initialising)	   /* waits for the backend's offer */                        \
+	X(F_PARKED, FRONT, Initialising)   /* closed before it met an offer */                        \
 	X(F_PREPARING, FRONT, Initialising) /* the owner makes rings */                               \
 	X(F_INITIALISED, FRONT, Initialised)                                                          \
 	X(F_CONNECTING, FRONT, Initialised) /* backend is connected; the owner reads its keys */      \

@@ -1,0 +1,523 @@
+/* What stands in the store, as values and back. */
+#include "xenstore-glue/bus/vbd_keys.h"
+
+#include "ring/base/err.h"
+#include "xenstore-glue/wire/xs_perm.h"
+#include "xenstore-glue/wire/xs_wire.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <xen/io/protocols.h>
+
+#define RING_ORDER_MAX 4u /* CONN_RING_PAGES_MAX pages */
+#define SECTORS_MAX (UINT64_MAX / 512)
+#define SECTOR_SIZE_MAX 65536u
+#define INDIRECT_MAX 4096u /* segments of one request that anybody would use */
+static_assert(1u << RING_ORDER_MAX == CONN_RING_PAGES_MAX, "both name the largest ring");
+
+/* The line for people, and the error to return. */
+static int PRINTF_LIKE(4, 5) say(char *err, size_t size, int rc, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	if (size)
+		vsnprintf(err, size, fmt, ap);
+	va_end(ap);
+	return rc;
+}
+
+/* ---- lists ---- */
+
+static struct xs_kv *find(struct xs_kvs *kvs, const char *key)
+{
+	for (unsigned i = 0; i < kvs->n; i++)
+		if (strcmp(kvs->kv[i].key, key) == 0)
+			return &kvs->kv[i];
+	return NULL;
+}
+
+const char *xs_kv_get(const struct xs_kvs *kvs, const char *key)
+{
+	for (unsigned i = 0; i < kvs->n; i++)
+		if (strcmp(kvs->kv[i].key, key) == 0)
+			return kvs->kv[i].val;
+	return NULL;
+}
+
+int xs_kv_set(struct xs_kvs *kvs, const char *key, const char *fmt, ...)
+{
+	struct xs_kv *kv = find(kvs, key);
+	va_list ap;
+	int n;
+
+	if (!kv && (kvs->n == VBD_KV_MAX || strlen(key) >= sizeof(kv->key)))
+		return -ENOSPC;
+	if (!kv) {
+		kv = &kvs->kv[kvs->n];
+		strcpy(kv->key, key);
+	}
+	va_start(ap, fmt);
+	n = vsnprintf(kv->val, sizeof(kv->val), fmt, ap);
+	va_end(ap);
+	if (n < 0 || (size_t)n >= sizeof(kv->val))
+		return -ENOSPC;
+	if (kv == &kvs->kv[kvs->n])
+		kvs->n++;
+	return 0;
+}
+
+/* ---- numbers ---- */
+
+static bool parse_u64(const char *s, uint64_t max, uint64_t *out)
+{
+	uint64_t v = 0;
+
+	if (*s == '\0')
+		return false;
+	for (; *s; s++) {
+		if (*s < '0' || *s > '9')
+			return false;
+		if (__builtin_mul_overflow(v, 10u, &v) || __builtin_add_overflow(v, (uint64_t)(*s - '0'), &v) || v > max)
+			return false;
+	}
+	*out = v;
+	return true;
+}
+
+/* One key being read: what is wrong with the first that is wrong stays in err. */
+struct in {
+	const struct xs_kvs *kvs;
+	const char *who;
+	int bad; /* the error for a wrong value */
+	char *err;
+	size_t size;
+	int rc;
+};
+
+static uint64_t in_u64(struct in *in, const char *key, uint64_t absent, uint64_t max)
+{
+	const char *val = xs_kv_get(in->kvs, key);
+	uint64_t v = absent;
+
+	if (val && !parse_u64(val, max, &v) && in->rc == 0)
+		in->rc = say(in->err, in->size, in->bad, "%s: %s is \"%.40s\", not a number up to %llu", in->who, key, val,
+			     (unsigned long long)max);
+	return v;
+}
+
+static uint32_t in_u32(struct in *in, const char *key, uint32_t absent)
+{
+	return (uint32_t)in_u64(in, key, absent, UINT32_MAX);
+}
+
+static bool in_bool(struct in *in, const char *key, bool absent) { return in_u32(in, key, absent) != 0; }
+
+/* ---- device numbers (Xen's docs/man/xen-vbd-interface) ---- */
+
+#define EXTENDED (1u << 28)
+
+/* "a" 0, "z" 25, "aa" 26. Moves *s behind the letters; false without one, or when the number is too big. */
+static bool letters(const char **s, uint32_t *disk)
+{
+	uint32_t v = 0;
+	const char *p = *s;
+
+	for (; *p >= 'a' && *p <= 'z'; p++) {
+		v = v * 26 + (uint32_t)(*p - 'a') + 1;
+		if (v > 1u << 20)
+			return false;
+	}
+	if (p == *s)
+		return false;
+	*disk = v - 1;
+	*s = p;
+	return true;
+}
+
+static int number_of(const char *kind, uint32_t disk, uint32_t part, uint32_t *devid)
+{
+	if (strncmp(kind, "xvd", 3) == 0 && disk < 16 && part < 16)
+		*devid = 202u << 8 | disk << 4 | part;
+	else if (strncmp(kind, "xvd", 3) == 0 && disk < 1u << 20 && part < 256)
+		*devid = EXTENDED | disk << 8 | part;
+	else if (strncmp(kind, "sd", 2) == 0 && disk < 16 && part < 16)
+		*devid = 8u << 8 | disk << 4 | part;
+	else if (strncmp(kind, "hd", 2) == 0 && disk < 4 && part < 64)
+		*devid = (disk < 2 ? 3u : 22u) << 8 | (disk & 1) << 6 | part;
+	else
+		return -EINVAL;
+	return 0;
+}
+
+int vbd_devid(const char *vdev, uint32_t *devid)
+{
+	const char *p = vdev;
+	uint32_t disk, part = 0;
+
+	if (xs_parse_u32(vdev, UINT32_MAX, devid))
+		return 0;
+	if (strncmp(p, "xvd", 3) == 0)
+		p += 3;
+	else if (strncmp(p, "sd", 2) == 0 || strncmp(p, "hd", 2) == 0)
+		p += 2;
+	else
+		return -EINVAL;
+	if (!letters(&p, &disk) || *p == '0')
+		return -EINVAL;
+	if (*p && !xs_parse_u32(p, 255, &part))
+		return -EINVAL;
+	return number_of(vdev, disk, part, devid);
+}
+
+static void name_of(const char *kind, uint32_t disk, uint32_t part, char *out, size_t size)
+{
+	char name[8], number[8] = "";
+	size_t at = sizeof(name);
+
+	name[--at] = '\0';
+	for (disk++; disk; disk = (disk - 1) / 26)
+		name[--at] = (char)('a' + (disk - 1) % 26);
+	if (part)
+		snprintf(number, sizeof(number), "%u", part & 0xff);
+	snprintf(out, size, "%s%s%s", kind, name + at, number);
+}
+
+void vbd_vdev(uint32_t devid, char *vdev, size_t size)
+{
+	uint32_t major = devid >> 8, minor = devid & 0xff, back;
+	char name[24] = "";
+
+	if (devid >> 28 == 1)
+		name_of("xvd", devid >> 8 & 0xfffff, minor, name, sizeof(name));
+	else if (major == 202)
+		name_of("xvd", minor >> 4, minor & 15, name, sizeof(name));
+	else if (major == 8)
+		name_of("sd", minor >> 4, minor & 15, name, sizeof(name));
+	else if ((major == 3 || major == 22) && minor < 128)
+		name_of("hd", (major == 3 ? 0 : 2) + (minor >> 6), minor & 63, name, sizeof(name));
+	/* A number that the name does not lead back to stays a number. */
+	if (name[0] && vbd_devid(name, &back) == 0 && back == devid)
+		snprintf(vdev, size, "%s", name);
+	else
+		snprintf(vdev, size, "%u", devid);
+}
+
+/* ---- what the toolstack wants ---- */
+
+static int copy(struct in *in, const char *key, char *out, size_t size)
+{
+	const char *val = xs_kv_get(in->kvs, key);
+
+	out[0] = '\0';
+	if (val && strlen(val) >= size && in->rc == 0)
+		in->rc = say(in->err, in->size, in->bad, "%s: %s is longer than %zu bytes", in->who, key, size - 1);
+	else if (val && strlen(val) < size)
+		strcpy(out, val);
+	return val ? 0 : -ENOENT;
+}
+
+int vbd_wanted_read(const struct xs_kvs *back, struct vbd_wanted *w, char *err, size_t size)
+{
+	struct in in = {back, "backend's directory", -EINVAL, err, size, 0};
+	const char *mode = xs_kv_get(back, "mode"), *kind = xs_kv_get(back, "device-type");
+
+	memset(w, 0, sizeof(*w));
+	if (copy(&in, "frontend", w->frontend, sizeof(w->frontend)) || !xs_kv_get(back, "frontend-id"))
+		return say(err, size, -EINVAL, "%s: no frontend or frontend-id", in.who);
+	w->frontend_id = (uint32_t)in_u64(&in, "frontend-id", 0, XS_DOMID_FIRST_RESERVED - 1);
+	w->online = in_bool(&in, "online", true);
+	w->removable = in_bool(&in, "removable", false);
+	w->bootable = in_bool(&in, "bootable", false);
+	w->discard_enable = in_bool(&in, "discard-enable", true);
+	w->cdrom = kind && strcmp(kind, "cdrom") == 0;
+	copy(&in, "params", w->params, sizeof(w->params));
+	copy(&in, "dev", w->dev, sizeof(w->dev));
+	copy(&in, "type", w->type, sizeof(w->type));
+	copy(&in, "script", w->script, sizeof(w->script));
+	if (in.rc)
+		return in.rc;
+	if (!mode || strcmp(mode, "r") == 0)
+		w->read_only = true;
+	else if (strcmp(mode, "w!") == 0)
+		w->shared = true;
+	else if (strcmp(mode, "w") != 0)
+		return say(err, size, -EINVAL, "%s: mode is \"%.20s\", not r, w or w!", in.who, mode);
+	return 0;
+}
+
+/* Keys being written: the first error stays. */
+struct out {
+	struct xs_kvs *kvs;
+	int rc;
+};
+
+static void out_text(struct out *o, const char *key, const char *val)
+{
+	if (o->rc == 0)
+		o->rc = xs_kv_set(o->kvs, key, "%s", val);
+}
+
+static void out_u64(struct out *o, const char *key, uint64_t v)
+{
+	if (o->rc == 0)
+		o->rc = xs_kv_set(o->kvs, key, "%llu", (unsigned long long)v);
+}
+
+int vbd_wanted_write(const struct vbd_wanted *w, struct xs_kvs *back)
+{
+	struct out o = {back, 0};
+
+	out_text(&o, "frontend", w->frontend);
+	out_u64(&o, "frontend-id", w->frontend_id);
+	out_text(&o, "params", w->params);
+	if (w->script[0])
+		out_text(&o, "script", w->script);
+	out_u64(&o, "online", w->online);
+	out_u64(&o, "removable", w->removable);
+	out_u64(&o, "bootable", w->bootable);
+	out_text(&o, "dev", w->dev);
+	out_text(&o, "type", w->type[0] ? w->type : "phy");
+	out_text(&o, "mode", w->read_only ? "r" : w->shared ? "w!" : "w");
+	out_text(&o, "device-type", w->cdrom ? "cdrom" : "disk");
+	out_u64(&o, "discard-enable", w->discard_enable);
+	out_text(&o, "state", "1");
+	return o.rc;
+}
+
+/* ---- what the backend offers ---- */
+
+int vbd_offer_write(const struct vbd_offer *of, struct xs_kvs *back)
+{
+	struct out o = {back, 0};
+
+	out_u64(&o, "sectors", of->sectors);
+	out_u64(&o, "sector-size", of->sector_size);
+	out_u64(&o, "physical-sector-size", of->physical_size);
+	out_u64(&o, "info", of->info);
+	out_u64(&o, "feature-flush-cache", of->flush);
+	out_u64(&o, "feature-barrier", of->barrier);
+	out_u64(&o, "feature-persistent", of->persistent);
+	out_u64(&o, "feature-discard", of->discard);
+	if (of->discard) {
+		out_u64(&o, "discard-granularity", of->discard_granularity);
+		out_u64(&o, "discard-alignment", of->discard_alignment);
+		out_u64(&o, "discard-secure", of->discard_secure);
+	}
+	out_u64(&o, "feature-max-indirect-segments", of->max_indirect);
+	out_u64(&o, "multi-queue-max-queues", of->max_queues);
+	out_u64(&o, "max-ring-page-order", of->max_ring_order);
+	out_u64(&o, "max-ring-pages", 1u << MIN(of->max_ring_order, RING_ORDER_MAX));
+	return o.rc;
+}
+
+static bool sector_size_ok(uint32_t v) { return IS_POW2(v) && v >= 512 && v <= SECTOR_SIZE_MAX; }
+
+int vbd_offer_read(const struct xs_kvs *back, struct vbd_offer *o, char *err, size_t size)
+{
+	struct in in = {back, "backend", -EPEER, err, size, 0};
+
+	memset(o, 0, sizeof(*o));
+	if (!xs_kv_get(back, "sectors"))
+		return say(err, size, -EPEER, "backend: sectors is missing");
+	o->sectors = in_u64(&in, "sectors", 0, SECTORS_MAX);
+	o->sector_size = in_u32(&in, "sector-size", 512);
+	o->physical_size = in_u32(&in, "physical-sector-size", o->sector_size);
+	o->info = in_u32(&in, "info", 0);
+	o->flush = in_bool(&in, "feature-flush-cache", false);
+	o->barrier = in_bool(&in, "feature-barrier", false);
+	o->persistent = in_bool(&in, "feature-persistent", false);
+	o->discard = in_bool(&in, "feature-discard", false);
+	if (o->discard) {
+		o->discard_granularity = in_u32(&in, "discard-granularity", o->sector_size);
+		o->discard_alignment = in_u32(&in, "discard-alignment", 0);
+		o->discard_secure = in_bool(&in, "discard-secure", false);
+	}
+	/* A backend may be able to do more than anybody here would ask for. */
+	o->max_indirect = MIN(in_u32(&in, "feature-max-indirect-segments", 0), INDIRECT_MAX);
+	o->max_queues = MIN(in_u32(&in, "multi-queue-max-queues", 1), CONN_QUEUES_MAX);
+	o->max_ring_order = MIN(in_u32(&in, "max-ring-page-order", 0), RING_ORDER_MAX);
+	o->max_queues = MAX(o->max_queues, 1u);
+	if (in.rc)
+		return in.rc;
+	if (!sector_size_ok(o->sector_size))
+		return say(err, size, -EPEER, "backend: sector-size %u is not a power of two from 512 to %u", o->sector_size,
+			   SECTOR_SIZE_MAX);
+	if (o->physical_size < o->sector_size || o->physical_size % o->sector_size)
+		return say(err, size, -EPEER, "backend: physical-sector-size %u is no multiple of sector-size %u",
+			   o->physical_size, o->sector_size);
+	return 0;
+}
+
+/* ---- what the frontend asks for ---- */
+
+static const struct {
+	uint32_t protocol;
+	const char *name;
+} protocols[] = {
+	/* The first with a name is it: native is one of the x86 ones on x86, with the same layout. */
+	{CONN_X86_32, XEN_IO_PROTO_ABI_X86_32},
+	{CONN_X86_64, XEN_IO_PROTO_ABI_X86_64},
+	{CONN_NATIVE, XEN_IO_PROTO_ABI_NATIVE},
+};
+
+static const char *protocol_name(uint32_t protocol)
+{
+	for (size_t i = 0; i < ARRAY_LEN(protocols); i++)
+		if (protocols[i].protocol == protocol)
+			return protocols[i].name;
+	return NULL;
+}
+
+/* "ring-ref", "queue-3/ring-ref1": page < 0: the name without a number. */
+static void queue_key(char *key, size_t size, const char *name, unsigned nqueues, unsigned queue, int page)
+{
+	int n = nqueues > 1 ? snprintf(key, size, "queue-%u/%s", queue, name) : snprintf(key, size, "%s", name);
+
+	if (page >= 0 && n > 0 && (size_t)n < size)
+		snprintf(key + n, size - (size_t)n, "%d", page);
+}
+
+int vbd_ask_write(const struct vbd_ask *a, struct xs_kvs *front)
+{
+	struct out o = {front, 0};
+	char key[48];
+
+	if (a->nqueues < 1 || a->nqueues > CONN_QUEUES_MAX || !IS_POW2(a->ring_pages) ||
+	    a->ring_pages > CONN_RING_PAGES_MAX || !protocol_name(a->protocol))
+		return -EINVAL;
+	/* Also what is the default: a former frontend's values may stand there. */
+	out_text(&o, "protocol", protocol_name(a->protocol));
+	out_u64(&o, "feature-persistent", a->persistent);
+	out_u64(&o, "multi-queue-num-queues", a->nqueues);
+	out_u64(&o, "ring-page-order", (unsigned)__builtin_ctz(a->ring_pages));
+	out_u64(&o, "num-ring-pages", a->ring_pages);
+	for (unsigned q = 0; q < a->nqueues; q++) {
+		for (unsigned p = 0; p < a->ring_pages; p++) {
+			queue_key(key, sizeof(key), "ring-ref", a->nqueues, q, a->ring_pages > 1 ? (int)p : -1);
+			out_u64(&o, key, a->q[q].gref[p]);
+		}
+		queue_key(key, sizeof(key), "event-channel", a->nqueues, q, -1);
+		out_u64(&o, key, a->q[q].evtchn);
+	}
+	return o.rc;
+}
+
+static int read_protocol(struct in *in, uint32_t *protocol)
+{
+	const char *name = xs_kv_get(in->kvs, "protocol");
+
+	*protocol = CONN_NATIVE;
+	if (!name)
+		return 0;
+	for (size_t i = 0; i < ARRAY_LEN(protocols); i++)
+		if (strcmp(protocols[i].name, name) == 0) {
+			*protocol = protocols[i].protocol;
+			return 0;
+		}
+	return say(in->err, in->size, -EPEER, "frontend: protocol \"%.40s\" is unknown", name);
+}
+
+static int read_geometry(struct in *in, const struct vbd_offer *o, struct vbd_ask *a)
+{
+	uint32_t max_pages = 1u << MIN(o->max_ring_order, RING_ORDER_MAX), order;
+	uint32_t max_queues = MIN(MAX(o->max_queues, 1u), CONN_QUEUES_MAX);
+
+	a->nqueues = in_u32(in, "multi-queue-num-queues", 1);
+	if (xs_kv_get(in->kvs, "ring-page-order")) {
+		order = in_u32(in, "ring-page-order", 0);
+		a->ring_pages = order < 32 ? 1u << order : 0;
+	} else {
+		a->ring_pages = in_u32(in, "num-ring-pages", 1);
+	}
+	if (in->rc)
+		return in->rc;
+	if (a->nqueues < 1 || a->nqueues > max_queues)
+		return say(in->err, in->size, -EPEER, "frontend: multi-queue-num-queues is %u, 1 to %u are offered", a->nqueues,
+			   max_queues);
+	if (!IS_POW2(a->ring_pages) || a->ring_pages > max_pages)
+		return say(in->err, in->size, -EPEER, "frontend: its rings have %u pages, 1 to %u (a power of two) are offered",
+			   a->ring_pages, max_pages);
+	return 0;
+}
+
+static int read_number(struct in *in, const char *key, uint32_t *v)
+{
+	if (!xs_kv_get(in->kvs, key))
+		return say(in->err, in->size, -EPEER, "frontend: %s is missing", key);
+	*v = in_u32(in, key, 0);
+	return in->rc;
+}
+
+static int read_queue(struct in *in, struct vbd_ask *a, unsigned q)
+{
+	char key[48];
+	int rc;
+
+	for (unsigned p = 0; p < a->ring_pages; p++) {
+		queue_key(key, sizeof(key), "ring-ref", a->nqueues, q, a->ring_pages > 1 ? (int)p : -1);
+		if (a->ring_pages == 1 && !xs_kv_get(in->kvs, key))
+			queue_key(key, sizeof(key), "ring-ref", a->nqueues, q, 0);
+		rc = read_number(in, key, &a->q[q].gref[p]);
+		if (rc)
+			return rc;
+	}
+	queue_key(key, sizeof(key), "event-channel", a->nqueues, q, -1);
+	rc = read_number(in, key, &a->q[q].evtchn);
+	if (rc == 0 && a->q[q].evtchn == 0)
+		rc = say(in->err, in->size, -EPEER, "frontend: %s is 0, which is no port", key);
+	return rc;
+}
+
+/* Two rings on one page, or with one port, would be fed to two threads. */
+static int check_repeats(const struct in *in, const struct vbd_ask *a)
+{
+	uint32_t refs[CONN_QUEUES_MAX * CONN_RING_PAGES_MAX];
+	unsigned n = 0;
+
+	for (unsigned q = 0; q < a->nqueues; q++) {
+		for (unsigned k = 0; k < q; k++)
+			if (a->q[k].evtchn == a->q[q].evtchn)
+				return say(in->err, in->size, -EPEER, "frontend: event channel %u is named twice",
+					   a->q[q].evtchn);
+		for (unsigned p = 0; p < a->ring_pages; p++) {
+			for (unsigned k = 0; k < n; k++)
+				if (refs[k] == a->q[q].gref[p])
+					return say(in->err, in->size, -EPEER, "frontend: ring reference %u is named twice",
+						   refs[k]);
+			refs[n++] = a->q[q].gref[p];
+		}
+	}
+	return 0;
+}
+
+int vbd_ask_read(const struct xs_kvs *front, const struct vbd_offer *o, struct vbd_ask *a, char *err, size_t size)
+{
+	struct in in = {front, "frontend", -EPEER, err, size, 0};
+	int rc;
+
+	memset(a, 0, sizeof(*a));
+	rc = read_protocol(&in, &a->protocol);
+	if (rc == 0)
+		rc = read_geometry(&in, o, a);
+	for (unsigned q = 0; rc == 0 && q < a->nqueues; q++)
+		rc = read_queue(&in, a, q);
+	if (rc == 0)
+		rc = check_repeats(&in, a);
+	a->persistent = in_bool(&in, "feature-persistent", false);
+	return rc ? rc : in.rc;
+}
+
+/* ---- paths ---- */
+
+void vbd_back_path(char *path, size_t size, uint32_t back_domid, uint32_t domid, uint32_t devid)
+{
+	snprintf(path, size, "/local/domain/%u/backend/vbd/%u/%u", back_domid, domid, devid);
+}
+
+void vbd_front_path(char *path, size_t size, uint32_t domid, uint32_t devid)
+{
+	snprintf(path, size, "/local/domain/%u/device/vbd/%u", domid, devid);
+}
