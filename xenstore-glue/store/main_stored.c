@@ -168,7 +168,7 @@ int main(int argc, char **argv)
 	if (rc == 0)
 		rc = xs_log_open(&log, dir, st, &dropped);
 	if (rc == -EBADMSG)
-		log_error("%s/" XS_LOG_NAME " is damaged, or no log of this version: move it away to begin with an empty store",
+		log_error("%s/" XS_LOG_NAME " is damaged or of another version: move it away to begin with an empty store",
 			  o.dir);
 	else if (rc < 0)
 		log_error("%s/" XS_LOG_NAME ": %s", o.dir, strerror(-rc));
@@ -177,7 +177,7 @@ int main(int argc, char **argv)
 		return rc == -EBADMSG ? EXIT_PERMANENT : EXIT_TEMPORARY;
 	}
 	if (dropped)
-		log_info("%llu bytes of an unfinished record at the log's end are dropped", (unsigned long long)dropped);
+		log_info("the log's last %llu bytes are an unfinished record: dropped", (unsigned long long)dropped);
 	status = serve(&o, st, log);
 	xs_log_close(log);
 	xs_store_close(st);

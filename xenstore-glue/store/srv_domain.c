@@ -212,8 +212,9 @@ static int control_memreport(struct control *c)
 		conns++;
 	for (size_t i = 0; i < ARRAY_LEN(st->dom); i++)
 		domains += st->dom[i] != NULL;
-	say(c, "nodes:       %zu\ndomains:     %u\nconnections: %u\ngeneration:  %" PRIu64 "\nlog bytes:   %" PRIu64 "\n",
-	    st->nodes.count, domains, conns, st->gen, c->s->log ? xs_log_size(c->s->log) : 0);
+	say(c, "nodes:       %zu\ndomains:     %u\nconnections: %u\n", st->nodes.count, domains, conns);
+	say(c, "generation:  %" PRIu64 "\n", st->gen);
+	say(c, "log bytes:   %" PRIu64 "\n", c->s->log ? xs_log_size(c->s->log) : 0);
 	return 0;
 }
 

@@ -21,8 +21,8 @@ static void hub_close(struct srv_hub *h)
 	free(h);
 }
 
-/* Every living domain has been named by this hub: those that it introduced in a former life of ours and did not name have
- * died meanwhile. */
+/* Every living domain has been named by this hub: those that were introduced over a former connection and not named now
+ * have died meanwhile. */
 static int release_unnamed(struct xs_server *s)
 {
 	int rc = 0, r;
@@ -75,7 +75,8 @@ static void on_hub(struct loop_fd *w, uint32_t events)
 		if (n > 0 && nfds)
 			close(fd);
 		if (n != 0)
-			log_warn("the hub's connection is closed: %s", n < 0 ? strerror((int)-n) : "a message of a wrong size");
+			log_warn("the hub's connection is closed: %s",
+				 n < 0 ? strerror((int)-n) : "a message of a wrong size");
 		hub_close(h);
 		return;
 	}

@@ -31,8 +31,8 @@ static int nearest(struct xs_view *v, const char *path, size_t *len, struct xs_n
 	return rc;
 }
 
-/* The node of an absolute path, if v may do all of need with it. Whether something exists is told only to those who may do
- * some of need with its nearest ancestor. */
+/* The node of an absolute path, if v may do all of need with it. Whether something exists is told only to those who may
+ * do some of need with its nearest ancestor. */
 static int reach(struct xs_view *v, const char *path, unsigned need, struct xs_node **out)
 {
 	size_t len = strlen(path);
@@ -187,8 +187,8 @@ int xs_op_mkdir(struct xs_view *v, const char *path)
 
 /* ---- removing ---- */
 
-/* A transaction reads each node when it first touches it. If others changed the tree meanwhile, a parent and a child may
- * not fit together any more: it will conflict at its end in any case, so it goes on as if all were well. Outside of
+/* A transaction reads each node when it first touches it. If others changed the tree meanwhile, a parent and a child
+ * may not fit together any more: it will conflict at its end in any case, so it goes on as if all were well. Outside of
  * transactions it would be a bug. */
 static void torn_view(struct xs_view *v)
 {

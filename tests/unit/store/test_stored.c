@@ -459,6 +459,45 @@ static void an_event_that_waits_is_not_queued_again(void **state)
 	close(hub);
 }
 
+/* XSA-206: a guest that writes without a pause does not keep others' transactions from coming to an end. */
+static void commits_of_a_guest_do_not_starve_others(void **state)
+{
+	struct client dom0, guest;
+	int hub = hub_open(), tries = 0, rc;
+	uint32_t tx;
+	pid_t pid;
+
+	(void)state;
+	client_open(&dom0);
+	guest_home(&dom0, hub, 3);
+	guest_open(&guest, hub, 3);
+	pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		for (;;)
+			do_write(&guest, "busy", "x");
+	}
+	do {
+		assert_int_equal(ASK(&dom0, XS_TRANSACTION_START, ""), 0);
+		assert_true(xs_parse_u32(dom0.r.data, UINT32_MAX, &tx));
+		rc = ask_tx(&dom0, XS_READ, tx, "/local/domain/3/busy", 21, NULL);
+		assert_true(rc == 0 || rc == -ENOENT);
+		/* As slow as a toolstack. */
+		poll(NULL, 0, 3);
+		assert_int_equal(ask_tx(&dom0, XS_WRITE, tx, "/result\0x", 9, NULL), 0);
+		rc = ask_tx(&dom0, XS_TRANSACTION_END, tx, "T", 2, NULL);
+		assert_true(rc == 0 || rc == -EAGAIN);
+	} while (rc == -EAGAIN && ++tries < 100);
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	print_message("%d conflicts before the commit\n", tries);
+	assert_int_equal(rc, 0);
+	close(guest.fd);
+	close(dom0.fd);
+	close(hub);
+}
+
 /* Writes one after the other, pipelined, until the store dies; every write that was acknowledged must be there. */
 static void acknowledged_writes_outlive_a_kill(void **state)
 {
@@ -570,6 +609,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(domains_that_died_while_the_store_was_down, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_guest_that_does_not_read, setup, teardown),
 		cmocka_unit_test_setup_teardown(an_event_that_waits_is_not_queued_again, setup, teardown),
+		cmocka_unit_test_setup_teardown(commits_of_a_guest_do_not_starve_others, setup, teardown),
 		cmocka_unit_test_setup_teardown(acknowledged_writes_outlive_a_kill, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_full_log_refuses_and_changes_nothing, setup, teardown),
 		cmocka_unit_test_setup_teardown(the_log_does_not_grow_for_ever, setup, teardown),
