@@ -10,7 +10,7 @@ trials=${TRIALS:-3}
 
 build_tools() {
 	local variant san=() libs=()
-	[ -f backend/engine/engine.c ] && [ -f "$BUILD/backend/engine/lib.a" ] || return 0
+	if ! [ -f backend/engine/engine.c ] || ! [ -f "$BUILD/backend/engine/lib.a" ]; then return; fi
 	variant=$(basename "$BUILD")
 	case $variant in
 	*-address-undefined*) san=("-fsanitize=address,undefined") ;;
@@ -53,10 +53,12 @@ shows_the_need() {
 	[ "$old" -gt 0 ] || fail "without the fence nothing went wrong: the test cannot fail"
 }
 
-[ -c /dev/fuse ] && [ -r /dev/fuse ] && [ -w /dev/fuse ] || skip "/dev/fuse cannot be used here"
+if ! [ -r /dev/fuse ] || ! [ -w /dev/fuse ]; then skip "/dev/fuse cannot be used here"; fi
 need fusermount3 timeout
 build_tools
-[ -x "$tools/slowfs" ] && [ -x "$tools/fence_trial" ] || skip "slowfs and fence_trial are not built and cannot be from here"
+if ! [ -x "$tools/slowfs" ] || ! [ -x "$tools/fence_trial" ]; then
+	skip "slowfs and fence_trial are not built and cannot be from here"
+fi
 
 mkdir "$T/mnt"
 truncate -s 1M "$T/back"
