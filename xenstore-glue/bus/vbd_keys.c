@@ -174,7 +174,7 @@ int vbd_devid(const char *vdev, uint32_t *devid)
 
 static void name_of(const char *kind, uint32_t disk, uint32_t part, char *out, size_t size)
 {
-	char name[8], number[8] = "";
+	char name[8], number[12] = "";
 	size_t at = sizeof(name);
 
 	name[--at] = '\0';

@@ -79,6 +79,12 @@ void xsc_directory(struct xsc *xs, xsc_tx tx, const char *path, xsc_done_fn *fn,
 void xsc_write(struct xsc *xs, xsc_tx tx, const char *path, const void *value, size_t len, xsc_done_fn *fn, void *arg);
 void xsc_mkdir(struct xsc *xs, xsc_tx tx, const char *path, xsc_done_fn *fn, void *arg);
 void xsc_rm(struct xsc *xs, xsc_tx tx, const char *path, xsc_done_fn *fn, void *arg);
+/* All keys of directory path, and of those directories in it that below() names (one level; NULL: none): each() is called
+ * for every key with its name relative to path and its value; a negative return ends the whole with it. Then done: -E2BIG
+ * when there are more than max keys; -ENOENT only for path itself, a key that vanishes meanwhile is left out. */
+typedef int xsc_each_fn(void *ctx, const char *key, const char *value, size_t len);
+void xsc_read_all(struct xsc *xs, xsc_tx tx, const char *path, bool (*below)(const char *name), unsigned max,
+		  xsc_each_fn *each, void *ctx, xsc_done_fn *done, void *arg);
 /* data: the entries as text, each with its NUL (see xs_perm_parse()). */
 void xsc_get_perms(struct xsc *xs, xsc_tx tx, const char *path, xsc_done_fn *fn, void *arg);
 void xsc_set_perms(struct xsc *xs, xsc_tx tx, const char *path, const struct xs_perm *perms, size_t n, xsc_done_fn *fn,
