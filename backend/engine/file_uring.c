@@ -259,6 +259,8 @@ static int uring_arm(struct engine_queue *q)
 
 	if (io_uring_sq_ready(&u->ring))
 		uring_kick(q);
+	if (!(u->ring.flags & IORING_SETUP_SQPOLL) && io_uring_sq_ready(&u->ring))
+		return 1; /* the kernel did not take all: nothing would wake us to try again */
 	return (u->helper && pool_arm(u->helper)) || io_uring_cq_ready(&u->ring) > 0;
 }
 

@@ -1,9 +1,14 @@
 /* What opening promises: the same inode whatever became of its name, clear refusals, filters, and errors of the storage. */
+#include "ring/base/log.h"
 #include "tests/conform/engine_rig.h"
 
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 
@@ -311,6 +316,58 @@ static void test_no_space(void **state)
 	}
 }
 
+/* ---- io_uring refused: threads, and a line that says so */
+
+static bool said_threads;
+
+static void listen_for_threads(enum log_level lvl, const char *line)
+{
+	(void)lvl;
+	said_threads |= strstr(line, "using threads") != NULL;
+}
+
+static int without_io_uring(const char *path)
+{
+	struct sock_filter code[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_io_uring_setup, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct sock_fprog prog = {.len = ARRAY_LEN(code), .filter = code};
+	struct engine_open o = rig_request(path);
+	struct engine *e;
+	struct engine_queue *q;
+	char *buf = rig_buffer(4096);
+
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &prog))
+		return 77;
+	log_set_sink(listen_for_threads);
+	rig_open_engine(&o, &e, &q);
+	memset(buf, 1, 4096);
+	if (rig_do(q, ENGINE_WRITE, 0, buf, 4096) || rig_do(q, ENGINE_READ, 4096, buf, 4096) || !rig_all(buf, 4096, 0))
+		return 2;
+	engine_queue_close(q);
+	engine_close(e);
+	return said_threads ? 0 : 3;
+}
+
+static void test_io_uring_refused(void **state)
+{
+	char *path = in_dir("image");
+	int status;
+
+	(void)state;
+	rig_make_image(path, MIB(1));
+	status = in_child(without_io_uring, path);
+	unlink(path);
+	if (WIFEXITED(status) && WEXITSTATUS(status) == 77) {
+		print_message("skipped: no seccomp filter can be set here\n");
+		skip();
+	}
+	assert_int_equal(status, 0);
+}
+
 /* ---- filters */
 
 static void test_fault_error(void **state)
@@ -430,6 +487,7 @@ int main(void)
 		cmocka_unit_test(test_no_permission), cmocka_unit_test(test_no_space),
 		cmocka_unit_test(test_fault_error),   cmocka_unit_test(test_fault_crash_and_hang),
 		cmocka_unit_test(test_delay),	      cmocka_unit_test(test_mem_store),
+		cmocka_unit_test(test_io_uring_refused),
 	};
 
 	return cmocka_run_group_tests(tests, group_setup, group_teardown);
