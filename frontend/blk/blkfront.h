@@ -69,6 +69,9 @@ struct blkfront_info {
 /* Joins the domain, does 5-6-1 if the device is left connected by a former frontend, connects. On failure err (size bytes)
  * has one clear line. */
 int blkfront_open(const struct blkfront_open *o, struct blkfront **out, char *err, size_t size);
+/* Only whether the options are sound and the domain can be joined: for a program that goes into the background before it
+ * opens, so that a user's mistake is told in the foreground. Errors as blkfront_open. */
+int blkfront_check(const struct blkfront_open *o, char *err, size_t size);
 /* Closes the connection in order (5, 6) when nothing is outstanding; what is outstanding is called back with -ESHUTDOWN. */
 void blkfront_close(struct blkfront *f);
 void blkfront_get_info(const struct blkfront *f, struct blkfront_info *info);
@@ -77,7 +80,8 @@ struct blkfront_queue *blkfront_get_queue(struct blkfront *f, unsigned index);
 /* Queues the io (never blocks; what does not fit on the ring waits in order). 0, or -EINVAL, -EROFS, -EOPNOTSUPP at once,
  * without the callback. */
 int blkfront_submit(struct blkfront_queue *q, struct blkfront_io *io);
-/* Publishes what was submitted and takes answers; callbacks run here. How many ios ended, or -EPEER. */
+/* Publishes what was submitted and takes answers; callbacks run here. How many ios ended; -EPEER or
+ * -ESHUTDOWN when the device has ended (everything was called back). */
 int blkfront_poll(struct blkfront_queue *q);
 /* Readable when blkfront_poll may find something. Before sleeping on it: blkfront_arm(), which returns 1 if there is
  * something already. */
