@@ -25,7 +25,7 @@ static const char usage[] =
 	"  --standby yes|no       a warm standby for each stub (default yes; a disk's own option standby= comes first)\n"
 	"  --hang-ms N            a worker that neither moves nor answers for twice this time is hung (default 50)\n"
 	"  --uid-base N           as root: stubs of domain D run as user N + D (default 165536; 0: as root)\n"
-	"  --log-level error|warning|info|debug\n"
+	"  --log-level error|warn|info|debug\n"
 	"SIGTERM ends every connection and then the supervisor; SIGHUP ends the supervisor only, for a successor to adopt.\n";
 
 static int usage_error(const char *what, const char *value)
@@ -52,7 +52,7 @@ static int choice(const char *text, const char *const *names)
 }
 
 static const char *const placements[] = {"per-device", "per-vm", "monolithic", NULL};
-static const char *const levels[] = {"error", "warning", "info", "debug", NULL};
+static const char *const levels[] = {"error", "warn", "info", "debug", NULL};
 static const char *const yes_no[] = {"no", "yes", NULL};
 static const char *const providers[] = {"auto", "local", "xen", NULL};
 

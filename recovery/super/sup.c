@@ -18,6 +18,14 @@
 
 #define KEEPER_AGAIN_NS NS_PER_S
 
+uint32_t sup_stub_uid(const struct sup *s, uint32_t domid)
+{
+	if (geteuid() != 0 || !s->o.uid_base)
+		return 0;
+	/* One that serves all domains is nobody's. */
+	return s->o.uid_base + (s->o.placement == SUP_MONOLITHIC ? 0 : domid);
+}
+
 static int join(char *path, const struct sup *s, const char *name)
 {
 	int n = snprintf(path, PATH_MAX, "%s/%s", s->dirs.run, name);
@@ -238,7 +246,7 @@ void sup_close(struct sup *s)
 	loop_fd_stop(s->loop, &s->domains);
 	hv_close(s->hv);
 	if (s->stopping)
-		rmdir(s->dirs.journals); /* not when something is left in it */
+		sup_dirs_remove(&s->dirs);
 	if (s->lock >= 0)
 		close(s->lock);
 }

@@ -229,20 +229,21 @@ void sup_bus_closed(struct sup_dev *d)
 		return;
 	xenbus_end_error(d->end, NULL);
 	xenbus_end_down(d->end);
-}
-
-void sup_bus_reset(struct sup_dev *d)
-{
-	if (d->end)
-		xenbus_end_peer_dead(d->end);
-	else
-		sup_dev_event(d, SUP_EV_CLOSE);
+	if (xenbus_end_phase(d->end) != XENBUS_B_CONNECTED)
+		return;
+	/* It was our wish, not the frontend's: an end that knows of no connection writes Closed and waits for its 5-6-1. */
+	xenbus_end_close(d->end);
+	d->end = NULL;
+	appeared(d);
 }
 
 void sup_bus_domain_gone(struct sup_dev *d)
 {
 	d->domain_gone = true;
-	sup_bus_reset(d);
+	if (d->end)
+		xenbus_end_peer_dead(d->end);
+	else
+		sup_dev_event(d, SUP_EV_CLOSE);
 }
 
 void sup_bus_error(struct sup_dev *d, const char *text)

@@ -39,7 +39,7 @@ int sup_journal_open(struct sup_dev *d)
 /* Allocated whole here, so that a full tmpfs is an error of this moment and never a signal later. */
 static int make_journal(struct sup_dev *d)
 {
-	const struct sup_options *o = &d->sup->o;
+	uint32_t uid = sup_stub_uid(d->sup, d->domid);
 	char path[STUB_PATH_MAX];
 	int fd, rc = sup_journal_path(d, path);
 
@@ -50,7 +50,7 @@ static int make_journal(struct sup_dev *d)
 		return -errno;
 	d->has_journal = true;
 	rc = -posix_fallocate(fd, 0, (off_t)jrnl_file_bytes(slots(d), d->conn.nqueues));
-	if (!rc && geteuid() == 0 && o->uid_base && fchown(fd, o->uid_base + d->domid, o->uid_base + d->domid) < 0)
+	if (!rc && uid && fchown(fd, uid, uid) < 0)
 		rc = -errno;
 	close(fd);
 	return rc ? rc : sup_journal_open(d);

@@ -44,19 +44,19 @@ static uint64_t tag_of(const char *path)
 	return h;
 }
 
-static int in_shm(struct sup_dirs *d, const char *real, char *err, size_t size)
+static int in_shm(struct sup_dirs *d, char *err, size_t size)
 {
 	char mine[64];
 	int rc;
 
 	if (!on_tmpfs(SHM)) {
-		snprintf(err, size, "neither %s nor " SHM " is on tmpfs: journals need memory that outlives a process", real);
+		snprintf(err, size, "neither %s nor " SHM " is on tmpfs: journals need memory that outlives a process", d->run);
 		return -ENOTSUP;
 	}
 	snprintf(mine, sizeof(mine), SHM "/bulkhead-%u", (unsigned)geteuid());
 	rc = make_private(mine, err, size);
-	snprintf(d->journals, sizeof(d->journals), "%s/%016" PRIx64, mine, tag_of(real));
-	return rc ? rc : make_private(d->journals, err, size);
+	snprintf(d->memory, sizeof(d->memory), "%s/%016" PRIx64, mine, tag_of(d->run));
+	return rc ? rc : make_private(d->memory, err, size);
 }
 
 int sup_dirs_open(const char *run, struct sup_dirs *d, char *err, size_t size)
@@ -72,14 +72,21 @@ int sup_dirs_open(const char *run, struct sup_dirs *d, char *err, size_t size)
 		return rc;
 	}
 	strcpy(d->run, real);
-	snprintf(d->devs, sizeof(d->devs), "%s/devs", real);
-	rc = make_private(d->devs, err, size);
-	if (!rc && on_tmpfs(real)) {
-		snprintf(d->journals, sizeof(d->journals), "%s/journals", real);
-		rc = make_private(d->journals, err, size);
-	} else if (!rc) {
-		rc = in_shm(d, real, err, size);
-	}
+	strcpy(d->memory, real);
 	free(real);
-	return rc;
+	if (!on_tmpfs(d->run))
+		rc = in_shm(d, err, size);
+	snprintf(d->devs, sizeof(d->devs), "%s/devs", d->memory);
+	snprintf(d->journals, sizeof(d->journals), "%s/journals", d->memory);
+	if (!rc)
+		rc = make_private(d->devs, err, size);
+	return rc ? rc : make_private(d->journals, err, size);
+}
+
+void sup_dirs_remove(const struct sup_dirs *d)
+{
+	rmdir(d->devs);
+	rmdir(d->journals);
+	if (strcmp(d->memory, d->run) != 0)
+		rmdir(d->memory);
 }

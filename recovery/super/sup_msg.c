@@ -56,7 +56,8 @@ static void from_active(struct sup_proc *p, unsigned slot, const struct stub_msg
 			say_resumed(d, m, p);
 		break;
 	case STUB_FENCING:
-		sup_proc_deadline(p, 0); /* as long as the storage takes */
+		sup_proc_deadline(p, 0); /* as long as the storage takes, but it must go on living */
+		sup_watch_start(p);
 		sup_dev_text(d, "%llu requests wait for the storage to let go the former generation", (unsigned long long)m->arg[0]);
 		sup_note(d, CTL_EV_FENCING, "%s", d->text);
 		sup_dev_event(d, SUP_EV_FENCE_WAIT);

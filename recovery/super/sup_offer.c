@@ -278,8 +278,7 @@ static int probe_spawn(struct sup_dev *d, struct spawned *out)
 	CHECK(r);
 	snprintf(file, sizeof(file), "%s/bulkhead-blk", d->sup->o.libexec);
 	*r = (struct stub_start){.magic = STUB_MAGIC, .version = STUB_VERSION, .ndevs = 1};
-	if (geteuid() == 0 && d->sup->o.uid_base)
-		r->uid = r->gid = d->sup->o.uid_base + d->domid;
+	r->uid = r->gid = sup_stub_uid(d->sup, d->domid);
 	strcpy(r->dev[0].spec, d->spec);
 	r->dev[0].kind = STUB_FRESH;
 	r->dev[0].serial = d->serial;

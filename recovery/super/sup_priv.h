@@ -141,6 +141,9 @@ struct sup {
 	bool stopping;
 };
 
+/* The user that stubs of this domain run as; 0: our own. */
+uint32_t sup_stub_uid(const struct sup *s, uint32_t domid);
+
 /* sup_dev.c - devices and what their events do */
 struct sup_dev *sup_dev_new(struct sup *s, uint32_t domid, uint32_t devid);
 struct sup_dev *sup_dev_find(struct sup *s, uint32_t domid, uint32_t devid);
@@ -216,8 +219,7 @@ void sup_bus_close(struct sup *s);
 void sup_bus_offer(struct sup_dev *d);	/* the answer to PREPARE: state 2 */
 void sup_bus_refuse(struct sup_dev *d); /* cannot: d->text */
 void sup_bus_online(struct sup_dev *d); /* state 4 */
-void sup_bus_closed(struct sup_dev *d); /* state 6 */
-void sup_bus_reset(struct sup_dev *d);	/* our side ends the connection; SUP_EV_CLOSE comes */
+void sup_bus_closed(struct sup_dev *d); /* state 6, also when the frontend did not ask */
 void sup_bus_domain_gone(struct sup_dev *d);
 void sup_bus_error(struct sup_dev *d, const char *text); /* NULL clears */
 void sup_bus_forget(struct sup_dev *d); /* the device is let go: nothing is called back any more */

@@ -168,8 +168,7 @@ static int fill(struct start *st, struct sup_proc *p)
 	r->version = STUB_VERSION;
 	r->standby = p->standby;
 	r->ndevs = p->ndevs;
-	if (geteuid() == 0 && o->uid_base)
-		r->uid = r->gid = o->uid_base + p->dev[0].dev->domid;
+	r->uid = r->gid = sup_stub_uid(p->sup, p->dev[0].dev->domid);
 	r->provider_local = strcmp(o->provider, "local") == 0;
 	if (strlen(p->sup->dirs.run) >= sizeof(r->runtime_dir))
 		return -ENAMETOOLONG;

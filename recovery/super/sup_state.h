@@ -1,4 +1,5 @@
-/* sup_state.h - what a successor of the supervisor must know of a device, as one small file each (RUNTIME/devs/D-DEV).
+/* sup_state.h - what a successor of the supervisor must know of a device, as one small file each (devs/D-DEV,
+ * sup_dirs.h).
  *
  * Replaced whole by rename, so a reader finds the former or the new, never half. It need not survive the host's end, so
  * nothing is synced. What it says of processes is checked against what the keeper holds before it is believed.

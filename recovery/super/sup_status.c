@@ -182,7 +182,7 @@ static int reset(struct sup_dev *d, char *text, size_t size)
 		return -EINVAL;
 	}
 	d->reset = true;
-	sup_bus_reset(d);
+	sup_dev_event(d, SUP_EV_RESET);
 	return 0;
 }
 

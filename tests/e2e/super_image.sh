@@ -1,0 +1,28 @@
+#!/bin/bash
+# The reservation of an image: qemu's tools refuse it while it is attached, other VMs too, readers share, and it lasts over
+# deaths of stub and supervisor; after detach it is free.
+# shellcheck source=tests/e2e/functions.sh
+. "$(dirname "$0")/functions.sh"
+need qemu-img qemu-io jq
+
+locked() { ! qemu-io -f raw -c "write 0 512" "$1" >/dev/null 2>&1; }
+free() { ! locked "$1"; }
+says() { bh status "$1" xvda --json | jq -r '.[0].text' | grep -q "$2"; }
+
+truncate -s 16M "$T/a.img" "$T/ro.img"
+world_up
+for vm in a b c; do bh create "$vm" || fail "create $vm"; done
+free "$T/a.img" || fail "the image can not be written before it is attached"
+bh attach a "vdev=xvda,target=$T/a.img" || fail "attach"
+wait_for 5 "lock on the image" locked "$T/a.img"
+kill -9 "$(cat "$BULKHEAD_RUNTIME_DIR/bulkheadd.pid")"
+locked "$T/a.img" || fail "the image is free while its supervisor is dead"
+
+bh attach b "vdev=xvda,target=$T/a.img" >"$T/out" 2>&1
+says b "in use as xvda of a" || grep -q "in use" "$T/out" || fail "a second writer is not refused clearly: $(cat "$T/out")"
+bh attach b "vdev=xvdb,access=ro,target=$T/ro.img" && bh attach c "vdev=xvdb,access=ro,target=$T/ro.img" || fail "readers do not share"
+locked "$T/ro.img" || fail "an image with readers can be written"
+
+bh detach a xvda || fail "detach"
+wait_for 5 "free image after detach" free "$T/a.img"
+echo "ok"
