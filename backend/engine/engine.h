@@ -127,7 +127,8 @@ int engine_fence_poll(struct engine *e);
  * beyond the new end are refused from then on. */
 int engine_resize(struct engine *e);
 
-/* index < o->queues, each open once at a time. -ENOMEM, -EAGAIN (threads) ... */
+/* index < o->queues, each open once at a time. Threads and io_urings are made here, not in engine_open(), and have the
+ * rights that the process has now. -ENOMEM, -EAGAIN (threads) ... */
 int engine_queue_open(struct engine *e, unsigned index, struct engine_queue **out);
 /* Outstanding requests are waited for; their results are dropped. NULL is allowed. */
 void engine_queue_close(struct engine_queue *q);

@@ -96,19 +96,17 @@ static int open_image(struct file *f, const struct engine_open *o, enum direct d
 	return rc;
 }
 
-/* Chooses the method: f->e.ops. */
-static void set_method(struct file *f, const struct options *opt)
+/* Chooses the method: f->e.ops. Not before the first queue is opened: an io_uring's kernel thread keeps the rights of its
+ * maker for ever, and the stub has given up its own between engine_open() and this. */
+static int first_queue_open(struct engine *e, unsigned index, struct engine_queue **out)
 {
-	int rc;
+	struct file *f = to_file(e);
+	int rc = f->uring ? file_uring_setup(f, f->sqpoll) : -ENOSYS;
 
-	f->e.ops = &file_threads_ops;
-	if (!opt->uring)
-		return;
-	rc = file_uring_setup(f, opt->sqpoll);
-	if (rc == 0)
-		f->e.ops = &file_uring_ops;
-	else
+	if (rc && f->uring)
 		log_warn("%s: io_uring is refused here (%s); using threads", f->name, err_str(rc));
+	e->ops = rc ? &file_threads_ops : &file_uring_ops;
+	return e->ops->queue_open(e, index, out);
 }
 
 static int file_open(const struct engine_open *o, const struct spec *s, struct engine **out, struct engine_error *err)
@@ -122,9 +120,10 @@ static int file_open(const struct engine_open *o, const struct spec *s, struct e
 	f = calloc(1, sizeof(*f));
 	if (!f)
 		return engine_fail(err, -ENOMEM, "%s: out of memory", s->arg);
-	f->name = s->arg;
-	rc = open_image(f, o, opt.direct, err);
+	f->name = strdup(s->arg);
+	rc = f->name ? open_image(f, o, opt.direct, err) : engine_fail(err, -ENOMEM, "%s: out of memory", s->arg);
 	if (rc) {
+		free(f->name);
 		free(f);
 		return rc;
 	}
@@ -136,11 +135,13 @@ static int file_open(const struct engine_open *o, const struct spec *s, struct e
 	rc = file_geometry(f, opt.direct == DIRECT_ON, err);
 	if (rc) {
 		close(f->fd);
+		free(f->name);
 		free(f);
 		return rc;
 	}
-	set_method(f, &opt);
-	f->name = NULL; /* the spec is the caller's */
+	f->uring = opt.uring;
+	f->sqpoll = opt.sqpoll;
+	f->e.ops = &engine_file_ops;
 	*out = &f->e;
 	return 0;
 }
@@ -151,6 +152,7 @@ void file_close(struct engine *e)
 
 	file_uring_teardown(f);
 	close(f->fd);
+	free(f->name);
 	free(f);
 }
 
@@ -200,9 +202,14 @@ int file_execute(const struct file *f, struct engine_req *r)
 
 static const char *const file_options[] = {"aio", "direct", "sqpoll", NULL};
 
-/* Found by its name; once open, an engine's ops are those of its method. */
+/* Found by its name; from the first queue on, an engine's ops are those of its method. */
 const struct engine_ops engine_file_ops = {
 	.name = "file",
 	.options = file_options,
 	.open = file_open,
+	.close = file_close,
+	.own = file_own,
+	.fence_poll = file_fence_poll,
+	.resize = file_resize,
+	.queue_open = first_queue_open,
 };

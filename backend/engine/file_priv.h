@@ -17,8 +17,9 @@ struct file {
 	bool block;
 	bool direct;
 	unsigned queues;
-	struct uring_queue *rings; /* aio=uring: made by open, handed out by queue_open */
-	const char *name;	   /* for messages while opening; the spec's */
+	bool uring, sqpoll;	   /* the method asked for */
+	struct uring_queue *rings; /* aio=uring: all made when the first is opened */
+	char *name;		   /* for messages */
 };
 
 static inline struct file *to_file(struct engine *e) { return CONTAINER_OF(e, struct file, e); }
