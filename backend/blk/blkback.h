@@ -35,6 +35,7 @@ struct blkback_open {
 	struct engine *engine;	    /* open, not yet owned by a generation */
 	void *ring[CONN_QUEUES_MAX];
 	struct hv_port *port[CONN_QUEUES_MAX];
+	uint32_t nslots;	    /* of the ring and the journal; 0: as many as the ring pages hold */
 	/* Called from a queue's thread or from start; must not block. */
 	void (*event)(void *arg, enum blkback_event e, uint64_t value, const char *text);
 	void *event_arg;

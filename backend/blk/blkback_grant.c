@@ -1,0 +1,186 @@
+#include "backend/blk/blkback_grant.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/queue.h>
+
+/* One page that stays mapped. */
+struct kept {
+	hv_gref_t gref;
+	bool ro; /* ro: the guest lets us read only */
+	void *addr;
+	int next; /* in its hash chain, -1: last */
+	TAILQ_ENTRY(kept) age; /* least recently used first */
+};
+
+TAILQ_HEAD(kept_list, kept);
+
+struct blk_grants {
+	struct hv *hv;
+	hv_domid_t dom;
+	bool persistent;
+	uint32_t limit, count, mask;
+	int *head; /* hash chains */
+	struct kept *kept;
+	struct kept_list ages;
+	struct hv_copy copy[HV_BATCH_MAX];
+	struct hv_map map[HV_BATCH_MAX];
+};
+
+int blk_grants_open(struct hv *hv, hv_domid_t dom, bool persistent, uint32_t limit, struct blk_grants **out)
+{
+	struct blk_grants *g = calloc(1, sizeof(*g));
+	uint32_t buckets = 1;
+
+	if (!g)
+		return -ENOMEM;
+	while (persistent && buckets < limit)
+		buckets *= 2;
+	g->hv = hv;
+	g->dom = dom;
+	g->persistent = persistent;
+	g->limit = persistent ? limit : 0;
+	g->mask = buckets - 1;
+	g->head = malloc(buckets * sizeof(*g->head));
+	g->kept = calloc(g->limit ? g->limit : 1, sizeof(*g->kept));
+	if (!g->head || !g->kept) {
+		free(g->head);
+		free(g->kept);
+		free(g);
+		return -ENOMEM;
+	}
+	TAILQ_INIT(&g->ages);
+	for (uint32_t i = 0; i < buckets; i++)
+		g->head[i] = -1;
+	*out = g;
+	return 0;
+}
+
+static int *chain(struct blk_grants *g, hv_gref_t gref) { return &g->head[gref * 2654435761u >> 7 & g->mask]; }
+
+static struct kept *find(struct blk_grants *g, hv_gref_t gref)
+{
+	for (int i = *chain(g, gref); i >= 0; i = g->kept[i].next)
+		if (g->kept[i].gref == gref)
+			return &g->kept[i];
+	return NULL;
+}
+
+static void touch(struct blk_grants *g, struct kept *k)
+{
+	if (TAILQ_LAST(&g->ages, kept_list) == k)
+		return;
+	TAILQ_REMOVE(&g->ages, k, age);
+	TAILQ_INSERT_TAIL(&g->ages, k, age);
+}
+
+/* Takes the least recently used one out of the table and unmaps it. */
+static struct kept *evict(struct blk_grants *g)
+{
+	struct kept *k = TAILQ_FIRST(&g->ages);
+	int *at = chain(g, k->gref), me = (int)(k - g->kept);
+
+	while (*at != me)
+		at = &g->kept[*at].next;
+	*at = k->next;
+	TAILQ_REMOVE(&g->ages, k, age);
+	hv_unmap(g->hv, &k->addr, 1);
+	return k;
+}
+
+static void keep(struct blk_grants *g, hv_gref_t gref, void *addr, bool ro)
+{
+	struct kept *k = g->count < g->limit ? &g->kept[g->count++] : evict(g);
+	int *at = chain(g, gref);
+
+	*k = (struct kept){.gref = gref, .ro = ro, .addr = addr, .next = *at};
+	*at = (int)(k - g->kept);
+	TAILQ_INSERT_TAIL(&g->ages, k, age);
+}
+
+/* Maps what of the segments is not mapped yet. A page that can not be mapped for writing is tried for reading only. */
+static int map_missing(struct blk_grants *g, const struct blkif_request_segment *seg, unsigned n, bool to_guest)
+{
+	unsigned m = 0;
+	int rc;
+
+	for (unsigned i = 0; i < n; i++) {
+		struct kept *k0 = find(g, seg[i].gref);
+		bool there = k0 != NULL;
+
+		if (there)
+			touch(g, k0); /* so that what follows does not push it out */
+		for (unsigned k = 0; k < m && !there; k++)
+			there = g->map[k].gref == seg[i].gref;
+		if (!there)
+			g->map[m++] = (struct hv_map){.gref = seg[i].gref};
+	}
+	if (!m)
+		return 0;
+	rc = hv_map(g->hv, g->dom, g->map, m);
+	if (rc && rc != -EIO)
+		return rc;
+	rc = 0;
+	for (unsigned k = 0; k < m; k++) {
+		bool ro = false;
+
+		if (g->map[k].status == -EACCES && !to_guest) {
+			g->map[k].ro = ro = true;
+			hv_map(g->hv, g->dom, &g->map[k], 1);
+		}
+		if (g->map[k].status == 0)
+			keep(g, g->map[k].gref, g->map[k].addr, ro);
+		else
+			rc = -EIO;
+	}
+	return rc;
+}
+
+static int move_kept(struct blk_grants *g, const struct blkif_request_segment *seg, unsigned n, char *buf, bool to_guest)
+{
+	int rc = map_missing(g, seg, n, to_guest);
+
+	for (unsigned i = 0; rc == 0 && i < n; i++) {
+		size_t off = seg[i].first_sect * 512u, len = (seg[i].last_sect + 1u) * 512u - off;
+		struct kept *k = find(g, seg[i].gref);
+
+		if (!k || (to_guest && k->ro))
+			return -EIO;
+		touch(g, k);
+		if (to_guest)
+			memcpy((char *)k->addr + off, buf, len);
+		else
+			memcpy(buf, (char *)k->addr + off, len);
+		buf += len;
+	}
+	return rc;
+}
+
+int blk_grants_move(struct blk_grants *g, const struct blkif_request_segment *seg, unsigned n, char *buf, bool to_guest)
+{
+	if (n > HV_BATCH_MAX)
+		return -E2BIG;
+	if (g->persistent && n <= g->limit)
+		return move_kept(g, seg, n, buf, to_guest);
+	for (unsigned i = 0; i < n; i++) {
+		size_t off = seg[i].first_sect * 512u, len = (seg[i].last_sect + 1u) * 512u - off;
+
+		g->copy[i] = (struct hv_copy){.gref = seg[i].gref, .off = (uint16_t)off, .len = (uint16_t)len,
+					      .to_guest = to_guest, .local = buf};
+		buf += len;
+	}
+	return n && hv_copy(g->hv, g->dom, g->copy, n) ? -EIO : 0;
+}
+
+int blk_grants_fetch(struct blk_grants *g, const uint32_t *grefs, unsigned npages, size_t bytes, void *buf)
+{
+	for (unsigned i = 0; i < npages; i++) {
+		size_t done = i * BH_PAGE_SIZE, len = MIN(bytes - done, BH_PAGE_SIZE);
+
+		g->copy[i] = (struct hv_copy){.gref = grefs[i], .len = (uint16_t)len, .local = (char *)buf + done};
+	}
+	return hv_copy(g->hv, g->dom, g->copy, npages) ? -EIO : 0;
+}
+
+uint32_t blk_grants_mapped(const struct blk_grants *g) { return g->count; }

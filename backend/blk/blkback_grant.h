@@ -1,0 +1,28 @@
+/* blkback_grant.h - data between the guest's pages and the stub's buffers, by the CPU only (DESIGN.md section 7).
+ *
+ * With persistent grants pages stay mapped, the least recently used going first when there are too many; without them,
+ * batched grant copy. Threads: one a queue.
+ */
+#ifndef BULKHEAD_BACKEND_BLK_BLKBACK_GRANT_H
+#define BULKHEAD_BACKEND_BLK_BLKBACK_GRANT_H
+
+#include "ring/hv/hv.h"
+
+#include <stdbool.h>
+#include <xen/xen.h>
+
+#include <xen/event_channel.h>
+#include <xen/io/blkif.h>
+
+struct blk_grants;
+
+/* limit: pages kept mapped (persistent only); at least one request's. */
+int blk_grants_open(struct hv *hv, hv_domid_t dom, bool persistent, uint32_t limit, struct blk_grants **out);
+/* Copies the segments' sectors, one behind the other, to or from buf. 0; -EIO when a page of the guest's could not be used:
+ * nothing may be concluded about the others. */
+int blk_grants_move(struct blk_grants *g, const struct blkif_request_segment *seg, unsigned n, char *buf, bool to_guest);
+/* Copies whole pages from the guest: the lists of indirect requests. */
+int blk_grants_fetch(struct blk_grants *g, const uint32_t *grefs, unsigned npages, size_t bytes, void *buf);
+uint32_t blk_grants_mapped(const struct blk_grants *g);
+
+#endif

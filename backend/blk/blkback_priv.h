@@ -1,0 +1,110 @@
+/* blkback_priv.h - one vbd inside a stub. Private to backend/blk.
+ *
+ * A request lives in the journal's slot of its number; struct blk_work, by the same number, is what need not survive:
+ *
+ *   take (blkback_take.c) -> todo list -> load, admit, dispatch (blkback_run.c) -> engine -> answer (blkback_done.c)
+ */
+#ifndef BULKHEAD_BACKEND_BLK_BLKBACK_PRIV_H
+#define BULKHEAD_BACKEND_BLK_BLKBACK_PRIV_H
+
+#include "backend/blk/blkback.h"
+#include "backend/blk/blkback_grant.h"
+#include "backend/blk/blkback_pool.h"
+#include "backend/blk/blkback_range.h"
+#include "recovery/journal/jrnl.h"
+#include "ring/proto/blkif_back.h"
+#include "ring/proto/blkif_decode.h"
+
+#include <sys/queue.h>
+
+#define BLAME_ALONE 3u /* from so many deaths on, a suspect is redone alone */
+#define BLAME_CONVICT 5u
+
+/* A write barrier is three engine requests; everything else is one. */
+enum blk_step { STEP_ONLY, STEP_PRE_FLUSH, STEP_WRITE, STEP_POST_FLUSH };
+
+struct blk_work {
+	struct engine_req er; /* first: the engine gives this back */
+	struct blkif_req req;
+	const struct blkif_request_segment *seg; /* req.seg or the journal's list */
+	struct iovec iov;
+	struct blk_range range;
+	TAILQ_ENTRY(blk_work) link; /* todo */
+	uint32_t slot;
+	bool loaded, admitted, alone, resumed;
+	bool redo_started; /* resumed, and may have reached the storage in a former life: a write waits for the fence */
+	enum blk_step step;
+};
+TAILQ_HEAD(blk_works, blk_work);
+
+struct blkback_queue {
+	struct blkback *dev;
+	unsigned index;
+	struct blkif_back ring;
+	struct jrnl_q *j;
+	struct hv_port *port;
+	struct engine_queue *eq;
+	struct blk_grants *grants;
+	struct blk_pool *pool;
+	struct blk_work *work;	 /* one for each slot */
+	uint16_t *free;		 /* slots nobody uses, last in first out */
+	uint16_t *done;		 /* answered, not yet published */
+	uint32_t nfree, ndone;
+	uint64_t req_cons;
+	uint64_t rsp_next;	 /* index of the next response */
+	uint64_t rsp_shown;	 /* published */
+	struct blk_works todo;	 /* taken, not yet in the engine, in order of index */
+	uint32_t running;	 /* in the engine */
+	struct blk_work *barrier;/* nothing behind it starts before it is done */
+	uint64_t range_epoch;	 /* of the last look at what waits */
+	bool retry;		 /* something private changed for those in todo */
+	bool halted;
+	bool idle_trimmed;
+};
+
+struct blkback {
+	struct conn_id conn;
+	struct blkif_abi abi;
+	struct blkif_limits limits;
+	struct hv *hv;
+	struct engine *engine;
+	void *journal;
+	size_t journal_bytes;
+	struct jrnl jrnl;
+	struct blk_ranges *ranges;
+	void (*event)(void *arg, enum blkback_event e, uint64_t value, const char *text);
+	void *event_arg;
+	uint32_t nslots;
+	/* Shared by the queues' threads, by barrier.h only. */
+	uint32_t broken, draining;
+	uint32_t fenced;	 /* 1: no former generation's I/O is left */
+	uint32_t fence_said;
+	uint32_t running;	 /* in the engine, all queues */
+	uint32_t alone;		 /* 1: a suspect has or wants the engine for itself */
+	struct blkback_queue q[CONN_QUEUES_MAX];
+};
+
+/* blkback_take.c: up to budget requests from the ring into slots and todo. How many, or -EPEER. */
+int blk_take(struct blkback_queue *q, unsigned budget);
+/* blkback_run.c: tries everything in todo once. True: something moved. */
+bool blk_run_todo(struct blkback_queue *q);
+/* The next step of a barrier, or of nothing. True: the engine has it again. */
+bool blk_next_step(struct blkback_queue *q, struct blk_work *w);
+/* The range rule: true when it holds its range. */
+bool blk_admit(struct blkback_queue *q, struct blk_work *w);
+bool blk_fence_open(struct blkback *b);
+/* blkback_done.c: the answer of a request that is over, whatever its way; publish what is answered. */
+void blk_answer(struct blkback_queue *q, struct blk_work *w, int status);
+unsigned blk_reap(struct blkback_queue *q);
+bool blk_publish(struct blkback_queue *q, bool always_notify);
+void blk_break(struct blkback *b, enum blkback_event e, const char *text);
+
+static inline struct jrnl_stats *blk_stats(struct blkback_queue *q) { return &q->j->hdr->stats; }
+#define BLK_COUNT(q, member, n) pm_stat64(&blk_stats(q)->member, blk_stats(q)->member + (uint64_t)(n))
+
+static inline bool blk_is_write(const struct blkif_req *r)
+{
+	return r->op == BLKIF_OP_WRITE || r->op == BLKIF_OP_WRITE_BARRIER || r->op == BLKIF_OP_DISCARD;
+}
+
+#endif

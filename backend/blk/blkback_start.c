@@ -1,0 +1,234 @@
+/* blkback_start.c - taking over: a fresh journal, or what the former generation left (DESIGN.md section 6, resume). */
+#include "backend/blk/blkback_priv.h"
+
+#include "recovery/journal/jrnl_replay.h"
+#include "ring/base/err.h"
+#include "ring/base/log.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+static void load_indices(struct blkback_queue *q)
+{
+	q->req_cons = q->j->hdr->req_cons;
+	q->rsp_shown = q->rsp_next = q->j->hdr->rsp_prod;
+}
+
+/* In private memory: which slots nobody uses. */
+static void list_free(struct blkback_queue *q)
+{
+	q->nfree = 0;
+	for (uint32_t i = q->dev->nslots; i-- > 0;)
+		if (q->j->slot[i].state == JRNL_FREE)
+			q->free[q->nfree++] = (uint16_t)i;
+}
+
+static void forget(struct blkback_queue *q, const struct jrnl_scan *scan)
+{
+	for (uint32_t i = 0; i < scan->nforget; i++)
+		if (!MUTANT(FORGET_PRIVATELY))
+			jrnl_free(q->j, scan->forget[i]);
+}
+
+/* The answers that the guest may not have seen, each at its own index. Their I/O is over: no fence is needed. */
+static void reanswer(struct blkback_queue *q, const struct jrnl_scan *scan)
+{
+	if (MUTANT(TRUST_RING))
+		q->rsp_shown = q->rsp_next = READ_ONCE_U32(&q->ring.sring->rsp_prod);
+	pm_store32(&q->ring.sring->rsp_prod, (uint32_t)q->rsp_shown);
+	for (uint32_t i = 0; i < scan->nreanswer; i++) {
+		const struct jrnl_slot *s = &q->j->slot[scan->reanswer[i]];
+		uint64_t id;
+		uint8_t op;
+
+		blkif_head(s->raw, &q->ring.abi, &id, &op);
+		blkif_back_answer(&q->ring, MUTANT(OTHER_INDEX) ? q->rsp_next + scan->nreanswer - 1 - i : s->rsp_idx, id, op,
+				  (int16_t)s->result);
+	}
+	if (!scan->nreanswer)
+		return;
+	q->rsp_next += scan->nreanswer;
+	jrnl_publish(q->j, q->rsp_next);
+	blkif_back_publish(&q->ring, q->rsp_shown, q->rsp_next);
+	q->rsp_shown = q->rsp_next;
+	for (uint32_t i = 0; i < scan->nreanswer; i++)
+		jrnl_free(q->j, scan->reanswer[i]);
+	BLK_COUNT(q, reanswered, scan->nreanswer);
+}
+
+/* What was started alone may have reached the storage: it enters the range table before anything else may, and it must fit,
+ * since the rule held when it was started. */
+static int claim_started(struct blkback_queue *q, struct blk_work *w)
+{
+	const struct blkback *b = q->dev;
+
+	if (blkif_decode(q->j->slot[w->slot].raw, &b->abi, &b->limits, &w->req))
+		return 0; /* can not have been started as it is now; load() will reject it */
+	w->seg = w->req.indirect ? (const void *)q->j->list[w->slot].seg : w->req.seg;
+	if (w->req.nsegs && blkif_segs(&w->req, w->seg, w->req.nsegs, &b->limits))
+		return 0;
+	w->redo_started = true;
+	if (MUTANT(STARTED_LAST) || blk_admit(q, w))
+		return 0;
+	blk_break(q->dev, BLKBACK_BROKEN_JOURNAL, "journal corrupt: two requests in the storage overlap");
+	return -EBADMSG;
+}
+
+/* One store, into live slots that the generation which died by its own fault had in work. */
+static void suspect(struct blkback_queue *q, uint32_t slot, uint64_t last)
+{
+	uint64_t blame = q->j->slot[slot].blame;
+
+	if (JRNL_BLAME_GENERATION(blame) == (last & 0xffffffffffffull))
+		jrnl_blame(q->j, slot, MIN(JRNL_BLAME_COUNT(blame) + 1, UINT16_MAX));
+}
+
+static int queue_redo(struct blkback_queue *q, const struct jrnl_scan *scan, bool own_fault)
+{
+	int rc = 0;
+
+	for (uint32_t i = 0; i < scan->nredo; i++) {
+		struct blk_work *w = &q->work[scan->redo[i]];
+
+		if (own_fault)
+			suspect(q, w->slot, q->j->generation - 1);
+		w->resumed = true;
+		TAILQ_INSERT_TAIL(&q->todo, w, link);
+		if (!rc && q->j->slot[w->slot].state == JRNL_STARTED)
+			rc = claim_started(q, w);
+	}
+	return rc;
+}
+
+/* A request that has killed too often is answered with an error, alone; the others go on. */
+static void convict(struct blkback_queue *q)
+{
+	struct blk_work *w, *next;
+	char text[160];
+
+	for (w = TAILQ_FIRST(&q->todo); w; w = next) {
+		const struct jrnl_slot *s = &q->j->slot[w->slot];
+		uint64_t id;
+		uint8_t op;
+
+		next = TAILQ_NEXT(w, link);
+		if (JRNL_BLAME_COUNT(s->blame) < BLAME_CONVICT)
+			continue;
+		blkif_head(s->raw, &q->ring.abi, &id, &op);
+		snprintf(text, sizeof(text), "request %llu (operation %u, id %llu) of queue %u killed %u stubs: answered with an error",
+			 (unsigned long long)s->index, op, (unsigned long long)id, q->index, JRNL_BLAME_COUNT(s->blame));
+		TAILQ_REMOVE(&q->todo, w, link);
+		q->dev->event(q->dev->event_arg, BLKBACK_POISON, s->index, text);
+		blk_answer(q, w, BLKIF_RSP_ERROR);
+	}
+}
+
+static uint32_t waiting_for_fence(struct blkback *b)
+{
+	const struct blk_work *w;
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < b->conn.nqueues; i++)
+		TAILQ_FOREACH(w, &b->q[i].todo, link)
+			n += w->redo_started && blk_is_write(&w->req);
+	return n;
+}
+
+/* Look at everything before anything is stored: from a corrupt journal nothing is answered, on no queue. */
+static int scan_all(struct blkback *b, struct jrnl_scan *scans)
+{
+	char text[160];
+
+	for (uint32_t i = 0; i < b->conn.nqueues; i++) {
+		if (jrnl_scan(&b->jrnl.q[i], &scans[i], text, sizeof(text)) == 0)
+			continue;
+		blk_break(b, BLKBACK_BROKEN_JOURNAL, text);
+		return -EBADMSG;
+	}
+	return 0;
+}
+
+static int resume_queues(struct blkback *b, const struct jrnl_scan *scans, bool own_fault, struct blkback_started *out)
+{
+	int rc = 0;
+
+	for (uint32_t i = 0; i < b->conn.nqueues; i++) {
+		load_indices(&b->q[i]);
+		forget(&b->q[i], &scans[i]);
+		reanswer(&b->q[i], &scans[i]);
+		list_free(&b->q[i]);
+		out->reanswered += scans[i].nreanswer;
+		out->redo += scans[i].nredo;
+		BLK_COUNT(&b->q[i], replayed, scans[i].nredo);
+	}
+	for (uint32_t i = 0; !rc && i < b->conn.nqueues; i++)
+		rc = queue_redo(&b->q[i], &scans[i], own_fault);
+	for (uint32_t i = 0; !rc && i < b->conn.nqueues; i++)
+		convict(&b->q[i]);
+	return rc;
+}
+
+/* Whatever the former generation had still to say may have died with it. */
+static void greet(struct blkback *b)
+{
+	for (uint32_t i = 0; i < b->conn.nqueues; i++) {
+		hv_port_clear(b->q[i].port);
+		if (!MUTANT(NO_NOTIFY))
+			blk_publish(&b->q[i], true);
+		b->q[i].retry = true;
+	}
+}
+
+static int start_fresh(struct blkback *b, struct blkback_started *out)
+{
+	int rc = engine_own(b->engine, 1, true);
+
+	if (rc)
+		return rc;
+	jrnl_format(b->journal, &b->conn, b->nslots, &b->jrnl);
+	out->generation = jrnl_own(&b->jrnl);
+	store_relaxed(&b->fenced, 1); /* own() waited for everybody */
+	for (uint32_t i = 0; i < b->conn.nqueues; i++) {
+		b->q[i].j = &b->jrnl.q[i];
+		load_indices(&b->q[i]);
+		list_free(&b->q[i]);
+	}
+	greet(b);
+	return 0;
+}
+
+static int start_resume(struct blkback *b, bool own_fault, struct blkback_started *out)
+{
+	static struct jrnl_scan scans[CONN_QUEUES_MAX]; /* large; a process starts one device at a time */
+	int rc = jrnl_open(b->journal, b->journal_bytes, &b->conn, b->nslots, &b->jrnl);
+	uint32_t n;
+
+	if (rc == -EBADMSG)
+		blk_break(b, BLKBACK_BROKEN_JOURNAL, "journal corrupt: its header");
+	if (!rc)
+		rc = scan_all(b, scans);
+	if (rc)
+		return rc;
+	out->generation = jrnl_own(&b->jrnl);
+	rc = engine_own(b->engine, out->generation, false);
+	if (rc)
+		return rc;
+	for (uint32_t i = 0; i < b->conn.nqueues; i++)
+		b->q[i].j = &b->jrnl.q[i];
+	rc = resume_queues(b, scans, own_fault, out);
+	if (rc)
+		return rc;
+	n = waiting_for_fence(b);
+	if (n && !blk_fence_open(b)) {
+		store_relaxed(&b->fence_said, 1);
+		b->event(b->event_arg, BLKBACK_FENCING, n, NULL);
+	}
+	greet(b);
+	return 0;
+}
+
+int blkback_start(struct blkback *b, enum blkback_kind kind, bool own_fault, struct blkback_started *out)
+{
+	*out = (struct blkback_started){0};
+	return kind == BLKBACK_FRESH ? start_fresh(b, out) : start_resume(b, own_fault, out);
+}

@@ -1,0 +1,42 @@
+/* blkback_take.c - requests from the ring into the journal: copied once, req_cons moved on, nothing else. */
+#include "backend/blk/blkback_priv.h"
+
+#include "ring/os/clock.h"
+
+static void to_todo(struct blkback_queue *q, uint32_t slot)
+{
+	struct blk_work *w = &q->work[slot];
+
+	w->loaded = w->admitted = w->alone = w->resumed = w->redo_started = false;
+	w->step = STEP_ONLY;
+	w->range.in = false;
+	TAILQ_INSERT_TAIL(&q->todo, w, link);
+}
+
+int blk_take(struct blkback_queue *q, unsigned budget)
+{
+	int pending = blkif_back_pending(&q->ring, q->req_cons, q->rsp_shown);
+	unsigned n = 0;
+	uint64_t now;
+
+	if (pending <= 0)
+		return pending;
+	n = MIN(MIN((unsigned)pending, budget), q->nfree);
+	if (!n)
+		return 0;
+	now = clock_now();
+	if (MUTANT(CONS_FIRST))
+		jrnl_taken(q->j, q->req_cons + n);
+	for (unsigned i = 0; i < n; i++) {
+		uint32_t slot = q->free[q->nfree - 1 - i];
+
+		if (i + 1 < n)
+			__builtin_prefetch(blkif_back_entry(&q->ring, q->req_cons + i + 1));
+		jrnl_take(q->j, slot, q->req_cons + i, blkif_back_entry(&q->ring, q->req_cons + i), q->ring.abi.req_size, now);
+	}
+	jrnl_taken(q->j, q->req_cons + n);
+	for (unsigned i = 0; i < n; i++)
+		to_todo(q, q->free[--q->nfree]);
+	q->req_cons += n;
+	return (int)n;
+}

@@ -1,0 +1,100 @@
+/* jrnl.h - the stores to a journal, each step of DESIGN.md section 6 one function, in its exact order.
+ *
+ * Pure: works on memory that the caller mapped and owns the lock of. Every store goes through pm.h.
+ * Threads: a queue belongs to one thread; jrnl_flush_failed() to any.
+ */
+#ifndef BULKHEAD_RECOVERY_JOURNAL_JRNL_H
+#define BULKHEAD_RECOVERY_JOURNAL_JRNL_H
+
+#include "recovery/journal/jrnl_fmt.h"
+#include "ring/base/barrier.h"
+#include "ring/base/pm.h"
+
+#include <stdbool.h>
+
+/* Rules that the crash tests take out one by one, to see that their absence is found. Constant 0 in production. */
+enum jrnl_mutant {
+	MUTANT_NONE,
+	MUTANT_FORGET_PRIVATELY, /* resume: slots that are over are forgotten only in private memory */
+	MUTANT_FREE_AT_DONE,	 /* a slot is free for others when done, not when published */
+	MUTANT_OTHER_INDEX,	 /* resume: unpublished answers go to the next free index, not to their own */
+	MUTANT_EARLY_ANSWER,	 /* a rejected request is answered before req_cons is stored */
+	MUTANT_NO_FENCE,
+	MUTANT_NO_RANGE_RULE,
+	MUTANT_STARTED_LAST,	 /* resume: what was started does not enter the range table first */
+	MUTANT_LEAVE_EARLY,	 /* the range table is left before DONE is stored */
+	MUTANT_PUBLISH_FIRST,	 /* the ring's rsp_prod before the journal's */
+	MUTANT_NO_NOTIFY,	 /* resume: no notification */
+	MUTANT_CONS_FIRST,	 /* req_cons before the copies */
+	MUTANT_STARTED_UNSAID,	 /* STARTED is not stored */
+	MUTANT_TRUST_RING,	 /* resume: rsp_prod is taken from the ring */
+	MUTANT_FLUSH_UNSAID,	 /* a failed flush is not stored */
+	MUTANT_COUNT
+};
+#ifdef PM_HOOK
+extern enum jrnl_mutant jrnl_mutant;
+#define MUTANT(m) (jrnl_mutant == MUTANT_##m)
+#else
+#define MUTANT(m) (0)
+#endif
+
+struct jrnl_q {
+	struct jrnl_queue *hdr;
+	struct jrnl_slot *slot;
+	struct jrnl_list *list;
+	uint32_t nslots;
+	uint64_t generation;
+};
+
+struct jrnl {
+	struct jrnl_hdr *hdr;
+	uint32_t nslots, nqueues;
+	struct jrnl_q q[CONN_QUEUES_MAX];
+};
+
+/* Clears the memory (len = jrnl_file_bytes(nslots, conn->nqueues)) and writes the header, valid last; generation 1. */
+void jrnl_format(void *mem, const struct conn_id *conn, uint32_t nslots, struct jrnl *out);
+/* Looks at what is there; stores nothing. 0; -EMISMATCH: it belongs to another connection, or is none; -EBADMSG: its
+ * header is damaged. */
+int jrnl_open(void *mem, size_t len, const struct conn_id *conn, uint32_t nslots, struct jrnl *out);
+/* The first store of a new owner: its generation. Returns it. */
+uint64_t jrnl_own(struct jrnl *j);
+
+uint32_t jrnl_check_copy(const struct jrnl_slot *s);
+uint32_t jrnl_check_list(const struct jrnl_list *l, uint32_t n);
+uint32_t jrnl_check_answer(const struct jrnl_slot *s);
+
+/* take: the raw copy comes straight from the ring: this is the one private copy. now: statistics. */
+void jrnl_take(struct jrnl_q *q, uint32_t slot, uint64_t index, const void *raw, size_t len, uint64_t now);
+static inline void jrnl_taken(struct jrnl_q *q, uint64_t req_cons) { pm_store64(&q->hdr->req_cons, req_cons); }
+
+/* load */
+static inline void jrnl_blame(struct jrnl_q *q, uint32_t slot, uint32_t count)
+{
+	pm_store64(&q->slot[slot].blame, JRNL_BLAME(count, q->generation));
+}
+void jrnl_loaded(struct jrnl_q *q, uint32_t slot, const void *segs, uint32_t n);
+static inline void jrnl_started(struct jrnl_q *q, uint32_t slot)
+{
+	if (!MUTANT(STARTED_UNSAID))
+		pm_store32(&q->slot[slot].state, JRNL_STARTED);
+}
+
+/* done, around the response's own store into the ring */
+static inline void jrnl_result(struct jrnl_q *q, uint32_t slot, int32_t result)
+{
+	pm_store32((uint32_t *)&q->slot[slot].result, (uint32_t)result);
+}
+void jrnl_done(struct jrnl_q *q, uint32_t slot, uint64_t rsp_idx);
+
+static inline void jrnl_publish(struct jrnl_q *q, uint64_t rsp_prod) { pm_store64(&q->hdr->rsp_prod, rsp_prod); }
+static inline void jrnl_free(struct jrnl_q *q, uint32_t slot) { pm_store32(&q->slot[slot].state, JRNL_FREE); }
+
+static inline void jrnl_flush_failed(struct jrnl *j)
+{
+	if (!MUTANT(FLUSH_UNSAID))
+		pm_store32(&j->hdr->flush_failed, 1);
+}
+static inline bool jrnl_flush_has_failed(const struct jrnl *j) { return READ_ONCE_U32(&j->hdr->flush_failed) != 0; }
+
+#endif

@@ -1,0 +1,76 @@
+/* blkif_back.h - the backend's end of a blkif ring: look, copy, answer, publish, arm (<xen/io/ring.h>).
+ *
+ * Indices here are 64-bit sequence numbers whose low halves are the ring's. Every word that the guest can write is read
+ * once. What is stored goes through pm.h. Threads: one.
+ */
+#ifndef BULKHEAD_RING_PROTO_BLKIF_BACK_H
+#define BULKHEAD_RING_PROTO_BLKIF_BACK_H
+
+#include "ring/base/barrier.h"
+#include "ring/base/check.h"
+#include "ring/base/err.h"
+#include "ring/base/pm.h"
+#include "ring/proto/blkif_abi.h"
+
+#include <string.h>
+
+struct blkif_back {
+	struct blkif_sring *sring;
+	uint8_t *ents;
+	uint32_t nr; /* entries, a power of two */
+	struct blkif_abi abi;
+};
+
+/* nr: entries in use; normally blkif_ring_entries(). */
+static inline void blkif_back_init(struct blkif_back *r, void *mem, uint32_t nr, const struct blkif_abi *abi)
+{
+	CHECK(IS_POW2(nr));
+	*r = (struct blkif_back){.sring = mem, .ents = (uint8_t *)mem + BLKIF_RING_HDR, .nr = nr, .abi = *abi};
+}
+
+static inline uint8_t *blkif_back_entry(const struct blkif_back *r, uint64_t index)
+{
+	return r->ents + (size_t)(index & (r->nr - 1)) * r->abi.stride;
+}
+
+/* How many requests wait from cons on. -EPEER: more than the ring can hold beside what is not answered yet (judged against
+ * the published response index), which also catches an index that went back. */
+static inline int blkif_back_pending(const struct blkif_back *r, uint64_t cons, uint64_t rsp_published)
+{
+	uint32_t prod = READ_ONCE_U32(&r->sring->req_prod);
+
+	if (UNLIKELY(prod - (uint32_t)rsp_published > r->nr || prod - (uint32_t)cons > r->nr))
+		return -EPEER;
+	smp_rmb(); /* pairs with the frontend's barrier before it stores req_prod: the requests are there */
+	return (int)(prod - (uint32_t)cons);
+}
+
+/* Writes the response into its place; bytes that the protocol leaves open are zero (XSA-216). Not yet visible. */
+static inline void blkif_back_answer(const struct blkif_back *r, uint64_t rsp_index, uint64_t id, uint8_t op, int16_t status)
+{
+	uint64_t word[2] = {id, (uint64_t)op | (uint64_t)(uint16_t)status << 16};
+
+	pm_copy(blkif_back_entry(r, rsp_index), word, r->abi.rsp_size);
+}
+
+/* Shows responses up to prod (exclusive). True: the frontend asked to be notified; old: the former prod. */
+static inline bool blkif_back_publish(const struct blkif_back *r, uint64_t old, uint64_t prod)
+{
+	uint32_t event;
+
+	smp_wmb(); /* responses before the index; pairs with the frontend's barrier after it read rsp_prod */
+	pm_store32(&r->sring->rsp_prod, (uint32_t)prod);
+	smp_mb(); /* the index before the look at rsp_event; pairs with the frontend's between rsp_event and rsp_prod */
+	event = READ_ONCE_U32(&r->sring->rsp_event);
+	return (uint32_t)prod - event < (uint32_t)prod - (uint32_t)old;
+}
+
+/* Asks for an event at the next request after cons, then looks again: true when there is one already. */
+static inline bool blkif_back_arm(const struct blkif_back *r, uint64_t cons)
+{
+	pm_store32(&r->sring->req_event, (uint32_t)cons + 1);
+	smp_mb(); /* req_event before the look at req_prod; pairs with the frontend's between req_prod and req_event */
+	return READ_ONCE_U32(&r->sring->req_prod) != (uint32_t)cons;
+}
+
+#endif
