@@ -251,7 +251,7 @@ static void another_domain_cannot_be_mapped(void **state)
 	hv_domid_t other = P->domain(w->ctx, "other");
 	struct hv *fe = open_as(w, HV_FRONTEND, 0, "other");
 	struct hv_grant g = {.page = pages(fe, 1, 99)};
-	struct hv_map m;
+	struct hv_map m = {0};
 	hv_gref_t mine;
 
 	assert_int_equal(hv_grant(fe, 0, &g, 1), 0);

@@ -11,6 +11,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -40,6 +41,8 @@ static pid_t spawn_hub(const char *dir)
 	if (pid == 0) {
 		struct rlimit r = {hub_fds, hub_fds};
 		int null = open("/dev/null", O_WRONLY);
+
+		prctl(PR_SET_PDEATHSIG, SIGKILL); /* a test that fails leaves no hub behind */
 
 		dup2(null, STDERR_FILENO);
 		if (hub_fds)

@@ -202,7 +202,9 @@ static size_t random_request(const struct hub *h, const struct hub_conn *c, unio
 	q->m.dom = (uint16_t)(q->m.op == HUB_GRANT || q->m.op == HUB_PORT_ALLOC ? rnd(8) == 0 : h->next_domid - rnd(8));
 	q->m.self = rnd(8) == 0;
 	q->m.nent = (uint16_t)rnd(rnd(20) ? 4 : HV_BATCH_MAX + 1);
-	q->m.arg = q->m.op == HUB_REGION ? (uint64_t)number(20) * BH_PAGE_SIZE : rnd(2) ? h->next_region - rnd(12) : rnd(2) ? h->next_local - rnd(6) : number(20);
+	q->m.arg = rnd(2) ? h->next_region - rnd(12) : number(20);
+	if (q->m.op == HUB_REGION)
+		q->m.arg = (uint64_t)number(20) * BH_PAGE_SIZE;
 	if (q->m.op == HUB_PORT_BIND || q->m.op == HUB_PORT_CLOSE)
 		q->m.arg = q->m.op == HUB_PORT_BIND || rnd(2) ? number(12) : h->next_local - rnd(4);
 	q->m.name[0] = "ABCDE.\0"[rnd(7)];
