@@ -1,6 +1,7 @@
 /* dev_admin.h - the toolstack's side: domains and devices in the store, as xl and libxl write them.
  *
  * All are asynchronous; the callback gets rc and, on failure, a line for people in data. Tools wait with xs_sync.h.
+ * The client must stay open until the callback, which always comes; xsc_cancel() does not reach these.
  * Needs a connection with domain 0's rights. Names of a guest's own nodes are never trusted: backends are found below the
  * backend domain, not by what the frontend's directory says.
  */

@@ -288,6 +288,7 @@ void xsc_close(struct xsc *xs)
 }
 
 bool xsc_up(const struct xsc *xs) { return xs->up; }
+uint32_t xsc_epoch(const struct xsc *xs) { return xs->epoch; }
 struct loop *xsc_loop(const struct xsc *xs) { return xs->loop; }
 
 int xsc_path(const char *runtime, char *path, size_t size)

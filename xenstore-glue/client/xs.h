@@ -45,6 +45,8 @@ int xsc_open(const struct xsc_cfg *cfg, struct xsc **out);
 /* Nothing is called back any more. NULL is allowed. */
 void xsc_close(struct xsc *xs);
 bool xsc_up(const struct xsc *xs);
+/* Counts connections: it changes when one is lost. */
+uint32_t xsc_epoch(const struct xsc *xs);
 struct loop *xsc_loop(const struct xsc *xs);
 /* Where the store of a world is: $XENSTORED_PATH, else runtime "/store.sock", else (runtime NULL) Xen's own:
  * /run/xenstored/socket or /dev/xen/xenbus. 0 or -ENAMETOOLONG. */

@@ -1,0 +1,385 @@
+/* What xl and libxl write (seen in the store of a Xen 4.17), written here in one transaction for each thing. */
+#include "xenstore-glue/bus/dev_admin.h"
+
+#include "ring/base/check.h"
+#include "ring/base/err.h"
+#include "ring/os/clock.h"
+#include "xenstore-glue/bus/xenbus.h"
+#include "xenstore-glue/bus/xs_tree.h"
+#include "xenstore-glue/wire/xs_wire.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static struct xs_perm perm(uint32_t domid, unsigned may)
+{
+	return (struct xs_perm){.domid = (uint16_t)domid, .may = (uint8_t)may};
+}
+
+/* base "/" fmt... Too long for the protocol is refused by the batch. */
+static const char *PRINTF_LIKE(3, 4) below(char out[XS_PATH_SIZE], const char *base, const char *fmt, ...)
+{
+	va_list ap;
+	int n = snprintf(out, XS_PATH_SIZE, "%s/", base);
+
+	va_start(ap, fmt);
+	if (n > 0 && n < (int)XS_PATH_SIZE)
+		vsnprintf(out + n, XS_PATH_SIZE - (size_t)n, fmt, ap);
+	va_end(ap);
+	return out;
+}
+
+static void dir(struct xsc_batch *b, const char *path, const struct xs_perm *p, size_t n)
+{
+	xsc_batch_mkdir(b, path);
+	xsc_batch_perms(b, path, p, n);
+}
+
+/* ---- domains ---- */
+
+void dev_admin_domain_create(struct xsc *xs, const struct dev_admin_domain *d, xsc_done_fn *fn, void *arg)
+{
+	/* the guest may read, or it owns the directory */
+	static const char *const reads[] = {"device", "control", "cpu", "memory", "store"};
+	static const char *const owns[] = {"data", "drivers", "feature", "attr", "error", "control/shutdown",
+					   "device/suspend"};
+	const struct xs_perm ro[2] = {perm(0, 0), perm(d->domid, XS_MAY_READ)}, own = perm(d->domid, 0);
+	char dom[XS_PATH_SIZE], vm[XS_PATH_SIZE], path[XS_PATH_SIZE];
+	struct xsc_batch *b = xsc_batch_new();
+
+	snprintf(dom, sizeof(dom), "/local/domain/%u", d->domid);
+	snprintf(vm, sizeof(vm), "/vm/%s", d->uuid);
+	xsc_batch_absent(b, below(path, dom, "vm"));
+	dir(b, dom, ro, 2);
+	dir(b, vm, ro, 2);
+	xsc_batch_write(b, below(path, vm, "uuid"), "%s", d->uuid);
+	xsc_batch_write(b, below(path, vm, "name"), "%s", d->name);
+	xsc_batch_write(b, below(path, dom, "vm"), "%s", vm);
+	xsc_batch_write(b, below(path, dom, "name"), "%s", d->name);
+	xsc_batch_write(b, below(path, dom, "domid"), "%u", d->domid);
+	for (size_t i = 0; i < ARRAY_LEN(reads); i++)
+		dir(b, below(path, dom, "%s", reads[i]), ro, 2);
+	for (size_t i = 0; i < ARRAY_LEN(owns); i++)
+		dir(b, below(path, dom, "%s", owns[i]), &own, 1);
+	xsc_batch_commit(xs, b, fn, arg);
+}
+
+/* ---- a vbd ---- */
+
+static void front_keys(const struct dev_admin_vbd *v, const char *back, struct xs_kvs *front)
+{
+	xs_kv_set(front, "backend", "%s", back);
+	xs_kv_set(front, "backend-id", "%u", v->back_domid);
+	xs_kv_set(front, "state", "1");
+	xs_kv_set(front, "virtual-device", "%u", v->devid);
+	xs_kv_set(front, "device-type", "%s", v->wanted.cdrom ? "cdrom" : "disk");
+	xs_kv_set(front, "trusted", "1");
+}
+
+static int back_keys(const struct dev_admin_vbd *v, const char *front, struct xs_kvs *back)
+{
+	struct vbd_wanted w = v->wanted;
+
+	if ((size_t)snprintf(w.frontend, sizeof(w.frontend), "%s", front) >= sizeof(w.frontend))
+		return -EINVAL;
+	w.frontend_id = v->domid;
+	w.online = true;
+	if (!w.dev[0])
+		vbd_vdev(v->devid, w.dev, sizeof(w.dev));
+	return vbd_wanted_write(&w, back);
+}
+
+void dev_admin_vbd_create(struct xsc *xs, const struct dev_admin_vbd *v, xsc_done_fn *fn, void *arg)
+{
+	const struct xs_perm front_perms[2] = {perm(v->domid, 0), perm(v->back_domid, XS_MAY_READ)};
+	const struct xs_perm back_perms[2] = {perm(v->back_domid, 0), perm(v->domid, XS_MAY_READ)};
+	char front[128], back[128], path[XS_PATH_SIZE];
+	struct xs_kvs *kvs = calloc(1, sizeof(*kvs));
+	struct xsc_batch *b = xsc_batch_new();
+
+	CHECK(kvs);
+	vbd_front_path(front, sizeof(front), v->domid, v->devid);
+	vbd_back_path(back, sizeof(back), v->back_domid, v->domid, v->devid);
+	snprintf(path, sizeof(path), "/local/domain/%u/vm", v->domid);
+	xsc_batch_exists(b, path);
+	xsc_batch_absent(b, below(path, back, "state"));
+	xsc_batch_absent(b, below(path, front, "state"));
+	/* Made anew: their permissions are those of an owner, not what a directory above happens to have. */
+	xsc_batch_rm(b, front);
+	xsc_batch_rm(b, back);
+	dir(b, front, front_perms, 2);
+	front_keys(v, back, kvs);
+	xs_tree_batch(b, front, kvs);
+	kvs->n = 0;
+	dir(b, back, back_perms, 2);
+	if (back_keys(v, front, kvs) < 0)
+		xsc_batch_write(b, "//", "0"); /* refused: the caller's paths do not fit */
+	xs_tree_batch(b, back, kvs);
+	free(kvs);
+	xsc_batch_commit(xs, b, fn, arg);
+}
+
+/* ---- waiting and removing ---- */
+
+struct removal {
+	struct xsc *xs;
+	char front[128], back[128], state[160];
+	unsigned want; /* this state, or that there is none */
+	bool force, remove;
+	struct xsc_watch watch;
+	struct loop_timer deadline;
+	xsc_done_fn *fn;
+	void *arg;
+};
+
+static void removal_end(struct removal *r, int rc, const char *text)
+{
+	xsc_done_fn *fn = r->fn;
+	void *arg = r->arg;
+	char line[256] = "";
+
+	if (rc && text)
+		snprintf(line, sizeof(line), "%s: %s", r->back, text);
+	xsc_cancel(r->xs, r);
+	xsc_unwatch(r->xs, &r->watch);
+	loop_timer_stop(xsc_loop(r->xs), &r->deadline);
+	free(r);
+	if (fn)
+		fn(arg, rc, line[0] ? line : NULL, strlen(line));
+}
+
+static void removed(void *arg, int rc, const char *data, size_t len)
+{
+	(void)data, (void)len;
+	removal_end(arg, rc, rc ? "its nodes cannot be removed" : NULL);
+}
+
+static void remove_nodes(struct removal *r)
+{
+	struct xsc_batch *b = xsc_batch_new();
+
+	xsc_unwatch(r->xs, &r->watch);
+	loop_timer_stop(xsc_loop(r->xs), &r->deadline);
+	xsc_cancel(r->xs, r);
+	xsc_batch_rm(b, r->front);
+	xsc_batch_rm(b, r->back);
+	xsc_batch_commit(r->xs, b, removed, r);
+}
+
+static void reached(struct removal *r)
+{
+	if (r->remove)
+		remove_nodes(r);
+	else
+		removal_end(r, 0, NULL);
+}
+
+static void deadline_over(struct loop_timer *t)
+{
+	struct removal *r = CONTAINER_OF(t, struct removal, deadline);
+
+	if (r->remove && r->force)
+		remove_nodes(r);
+	else
+		removal_end(r, -ETIMEDOUT, r->remove ? "the backend did not let go of it in time" :
+						       "the backend did not get there in time");
+}
+
+static void got_state(void *arg, int rc, const char *data, size_t len)
+{
+	struct removal *r = arg;
+
+	(void)len;
+	if (rc == -ENOENT && r->remove)
+		reached(r);
+	else if (rc == -ENOENT)
+		removal_end(r, rc, "no such device");
+	else if (rc == 0 && xenbus_state_parse(data) == r->want)
+		reached(r);
+}
+
+static void state_changed(struct xsc_watch *w, const char *path)
+{
+	struct removal *r = CONTAINER_OF(w, struct removal, watch);
+
+	(void)path;
+	/* Each event reads after itself; replies come in order, so the last one tells what stands there. */
+	xsc_read(r->xs, 0, r->state, got_state, r);
+}
+
+static struct removal *removal_new(struct xsc *xs, const struct dev_admin_dev *d, uint64_t timeout_ns, xsc_done_fn *fn,
+				   void *arg)
+{
+	struct removal *r = calloc(1, sizeof(*r));
+
+	CHECK(r);
+	r->xs = xs;
+	r->fn = fn;
+	r->arg = arg;
+	snprintf(r->front, sizeof(r->front), "/local/domain/%u/device/%s/%u", d->domid, d->class_name, d->devid);
+	snprintf(r->back, sizeof(r->back), "/local/domain/%u/backend/%s/%u/%u", d->back_domid, d->class_name, d->domid,
+		 d->devid);
+	snprintf(r->state, sizeof(r->state), "%s/state", r->back);
+	loop_timer_start(xsc_loop(xs), &r->deadline, clock_now() + timeout_ns, deadline_over);
+	return r;
+}
+
+static void follow(struct removal *r)
+{
+	CHECK(xsc_watch(r->xs, &r->watch, r->state, state_changed) == 0);
+}
+
+static void asked(void *arg, int rc, const char *data, size_t len)
+{
+	struct removal *r = arg;
+
+	(void)data, (void)len;
+	if (rc == -ENOENT)
+		removal_end(r, rc, "no such device");
+	else if (rc)
+		removal_end(r, rc, err_str(rc));
+	else
+		follow(r);
+}
+
+/* A backend that has closed already, and may have forgotten the device, is not asked to close: nobody would answer. */
+static void got_present(void *arg, int rc, const char *data, size_t len)
+{
+	struct removal *r = arg;
+	struct xsc_batch *b;
+	char path[XS_PATH_SIZE];
+
+	(void)len;
+	if (rc) {
+		removal_end(r, rc, rc == -ENOENT ? "no such device" : err_str(rc));
+		return;
+	}
+	if (xenbus_state_parse(data) == r->want) {
+		remove_nodes(r);
+		return;
+	}
+	b = xsc_batch_new();
+	xsc_batch_exists(b, r->state);
+	xsc_batch_write(b, below(path, r->back, "online"), "0");
+	xsc_batch_write(b, r->state, "%d", XenbusStateClosing);
+	xsc_batch_commit(r->xs, b, asked, r);
+}
+
+void dev_admin_remove(struct xsc *xs, const struct dev_admin_dev *d, uint64_t timeout_ns, bool force, xsc_done_fn *fn,
+		      void *arg)
+{
+	struct removal *r = removal_new(xs, d, timeout_ns, fn, arg);
+
+	r->remove = true;
+	r->force = force;
+	r->want = XenbusStateClosed;
+	xsc_read(xs, 0, r->state, got_present, r);
+}
+
+void dev_admin_wait(struct xsc *xs, const struct dev_admin_dev *d, unsigned state, uint64_t timeout_ns, xsc_done_fn *fn,
+		    void *arg)
+{
+	struct removal *r = removal_new(xs, d, timeout_ns, fn, arg);
+
+	r->want = state;
+	follow(r);
+}
+
+/* ---- the end of a domain ---- */
+
+struct ending {
+	struct xsc *xs;
+	uint32_t back_domid, domid;
+	uint64_t timeout_ns;
+	unsigned outstanding;
+	xsc_done_fn *fn;
+	void *arg;
+};
+
+static void ending_done(void *arg, int rc, const char *data, size_t len)
+{
+	struct ending *e = arg;
+
+	(void)data, (void)len;
+	if (e->fn)
+		e->fn(e->arg, rc, NULL, 0);
+	free(e);
+}
+
+static void remove_domain(void *arg, int rc, const char *vm, size_t len)
+{
+	struct ending *e = arg;
+	struct xsc_batch *b = xsc_batch_new();
+	char path[XS_PATH_SIZE];
+
+	(void)len;
+	snprintf(path, sizeof(path), "/local/domain/%u/backend/vbd/%u", e->back_domid, e->domid);
+	xsc_batch_rm(b, path);
+	snprintf(path, sizeof(path), "/local/domain/%u", e->domid);
+	xsc_batch_rm(b, path);
+	/* The node is domain 0's, so its text may be believed. */
+	if (rc == 0 && strncmp(vm, "/vm/", 4) == 0 && strchr(vm + 4, '/') == NULL && vm[4])
+		xsc_batch_rm(b, vm);
+	xsc_batch_commit(e->xs, b, ending_done, e);
+}
+
+static void device_gone(void *arg, int rc, const char *data, size_t len)
+{
+	struct ending *e = arg;
+	char path[64];
+
+	(void)rc, (void)data, (void)len; /* what could not be removed goes with the directory above it */
+	if (--e->outstanding)
+		return;
+	snprintf(path, sizeof(path), "/local/domain/%u/vm", e->domid);
+	xsc_read(e->xs, 0, path, remove_domain, e);
+}
+
+static void got_devices(void *arg, int rc, const char *data, size_t len)
+{
+	struct ending *e = arg;
+	struct dev_admin_dev d = {.back_domid = e->back_domid, .domid = e->domid, .class_name = "vbd"};
+
+	e->outstanding = 1;
+	for (size_t at = 0; rc == 0 && at < len; at += strlen(data + at) + 1)
+		if (xs_parse_u32(data + at, UINT32_MAX, &d.devid)) {
+			e->outstanding++;
+			dev_admin_remove(e->xs, &d, e->timeout_ns, true, device_gone, e);
+		}
+	device_gone(e, 0, NULL, 0);
+}
+
+static void front_gone(void *arg, int rc, const char *data, size_t len)
+{
+	struct ending *e = arg;
+	char path[96];
+
+	(void)data, (void)len;
+	if (rc && rc != -ENOENT) {
+		ending_done(e, rc, NULL, 0);
+		return;
+	}
+	snprintf(path, sizeof(path), "/local/domain/%u/backend/vbd/%u", e->back_domid, e->domid);
+	xsc_directory(e->xs, 0, path, got_devices, e);
+}
+
+void dev_admin_domain_destroy(struct xsc *xs, uint32_t back_domid, uint32_t domid, uint64_t timeout_ns, xsc_done_fn *fn,
+			      void *arg)
+{
+	struct ending *e = calloc(1, sizeof(*e));
+	char path[96];
+
+	CHECK(e);
+	e->xs = xs;
+	e->back_domid = back_domid;
+	e->domid = domid;
+	e->timeout_ns = timeout_ns;
+	e->fn = fn;
+	e->arg = arg;
+	/* The frontends' nodes first, as libxl does it: backends need not wait for a guest that is no more. */
+	snprintf(path, sizeof(path), "/local/domain/%u/device", domid);
+	xsc_rm(xs, 0, path, front_gone, e);
+}
