@@ -136,8 +136,12 @@ static int probe(const struct stub_dev *sd, struct stub_probe *out, char *err, s
 
 int blk_probe_spec(const char *spec, struct stub_probe *out, char *err, size_t size)
 {
-	const struct engine_open o = {.spec = spec, .read_only = true, .fd = -1, .fence_base = ENGINE_FENCE_BASE};
+	struct engine_open o = {.spec = spec, .fd = -1, .fence_base = ENGINE_FENCE_BASE};
+	int rc = probe_open(&o, out, err, size);
 
+	if (rc != -EACCES && rc != -EPERM && rc != -EROFS)
+		return rc;
+	o.read_only = true; /* what the caller may only read can still be described */
 	return probe_open(&o, out, err, size);
 }
 

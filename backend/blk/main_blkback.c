@@ -34,8 +34,9 @@ static int probe_for_people(const char *spec)
 	}
 	printf("bytes %" PRIu64 "\nsectors %" PRIu64 "\nsector-size %u\nphysical-sector-size %u\nflush %s\n", p.sectors * 512,
 	       p.sectors, p.sector_size, p.physical_size, yes_no(p.flush));
-	printf("discard %s\ndiscard-granularity %u\ndiscard-alignment %u\nsecure-discard %s\nremovable %s\n",
-	       yes_no(p.discard), p.discard_granularity, p.discard_alignment, yes_no(p.secure_discard), yes_no(p.removable));
+	printf("discard %s\ndiscard-granularity %u\ndiscard-alignment %u\nsecure-discard %s\n", yes_no(p.discard),
+	       p.discard_granularity, p.discard_alignment, yes_no(p.secure_discard));
+	printf("read-only %s\nremovable %s\n", yes_no(p.read_only), yes_no(p.removable));
 	return fflush(stdout) ? EXIT_TEMPORARY : EXIT_DONE;
 }
 
