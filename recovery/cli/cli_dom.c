@@ -1,6 +1,7 @@
 /* cli_dom.c - domains of the local provider: create, destroy, list. */
 #include "recovery/cli/cli.h"
 #include "ring/base/err.h"
+#include "ring/os/clock.h"
 #include "xenstore-glue/bus/dev_admin.h"
 #include "xenstore-glue/wire/xs_wire.h"
 
@@ -58,12 +59,33 @@ static int hub_domain(const struct cli *c, enum hub_op op, const char *name, int
 	return rc ? rc : m.dom;
 }
 
+/* The hub tells the store of a new domain; until the store knows it, permissions that name it mean nothing. */
+static int wait_introduced(struct xsc *xs, uint32_t domid)
+{
+	uint64_t deadline = clock_now() + CLI_DEADLINE_NS;
+
+	while (clock_now() < deadline) {
+		struct xsc_wait w = {0};
+		int rc;
+
+		xsc_is_introduced(xs, domid, xsc_wait_done, &w);
+		rc = xsc_wait(xs, &w);
+		if (rc == 0 && w.data[0] == 'T')
+			rc = 1;
+		xsc_wait_free(&w);
+		if (rc)
+			return rc < 0 ? rc : 0;
+		loop_once(xsc_loop(xs), NS_PER_MS);
+	}
+	return -ETIMEDOUT;
+}
+
 int cli_create(struct cli *c, int argc, char **argv)
 {
 	struct dev_admin_domain d = {0};
 	struct cli_wait w = {0};
 	struct xsc *xs;
-	int domid;
+	int domid, rc;
 
 	if (argc == 3 && strcmp(argv[1], "--uuid") == 0) {
 		if (!uuid_ok(argv[2]))
@@ -85,10 +107,14 @@ int cli_create(struct cli *c, int argc, char **argv)
 		return CLI_FAILED;
 	d.domid = (uint32_t)domid;
 	snprintf(d.name, sizeof(d.name), "%s", argv[0]);
-	dev_admin_domain_create(xs, &d, xsc_wait_done, &w.w);
-	if (cli_store_wait(xs, &w)) {
+	rc = wait_introduced(xs, d.domid);
+	if (rc == 0) {
+		dev_admin_domain_create(xs, &d, xsc_wait_done, &w.w);
+		rc = cli_store_wait(xs, &w);
+	}
+	if (rc) {
 		hub_domain(c, HUB_DOM_DESTROY, argv[0], domid);
-		return cli_fail("%s: %s", argv[0], w.text);
+		return cli_fail("%s: %s", argv[0], w.text[0] ? w.text : err_str(rc));
 	}
 	printf("%s is domain %d\n", argv[0], domid);
 	return CLI_OK;

@@ -115,6 +115,25 @@ static int plan(struct world *w, const struct options *o)
 	return 0;
 }
 
+/* When no hub lives, no domain does: a world begins, and what a former one left in the store is not its. */
+static void begin_world(const struct world *w)
+{
+	char path[PATH_MAX];
+	int fd;
+
+	if (rundir_file(w->dir, "hub.lock", path, sizeof(path)))
+		return;
+	fd = open(path, O_RDWR | O_CLOEXEC);
+	if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) < 0) {
+		close(fd);
+		return;
+	}
+	if (fd >= 0)
+		close(fd);
+	if (rundir_file(w->dir, "store.log", path, sizeof(path)) == 0 && unlink(path) && errno != ENOENT)
+		log_warn("%s of a former world can not be removed: %s", path, strerror(errno));
+}
+
 static int run(struct world *w)
 {
 	struct keep *keep = NULL;
@@ -193,6 +212,8 @@ int main(int argc, char **argv)
 	lock = lock_world(&w);
 	if (lock < 0)
 		return EXIT_TEMPORARY;
+	if (local_provider(o.provider))
+		begin_world(&w);
 	if (prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) < 0)
 		log_warn("can not adopt orphans: %s", strerror(errno));
 	if (plan(&w, &o))
