@@ -55,18 +55,3 @@ int hub_client_open(const char *runtime_dir, enum hub_role role, const char *nam
 	close(sock);
 	return rc == -ECONNRESET ? -EACCES : rc; /* the hub hangs up on whom it does not want */
 }
-
-int hub_client_store(const char *runtime_dir, const char *name, hv_domid_t *domid)
-{
-	union hub_buf q = {.m = {.op = HUB_STORE}};
-	int sock = hub_client_open(runtime_dir, HUB_FRONTEND, name, 0, 0, domid), fd = -1, rc;
-	size_t nfds = 1;
-
-	if (sock < 0)
-		return sock;
-	rc = hub_client_call(sock, &q, &fd, &nfds);
-	close(sock);
-	if (rc)
-		return rc;
-	return nfds == 1 ? fd : -ECONNRESET;
-}

@@ -16,7 +16,5 @@ int hub_client_open(const char *runtime_dir, enum hub_role role, const char *nam
  * NULL, NULL: none. The answer's rc, or -ECONNRESET (the connection is of no more use). An answer with entries has as many
  * as the request had, but for HUB_DOM_LIST. */
 int hub_client_call(int sock, union hub_buf *q, int *fds, size_t *nfds);
-/* A new xenstore connection (a stream socket) of the domain `name`. -EAGAIN while the store is away; as hub_client_open. */
-int hub_client_store(const char *runtime_dir, const char *name, hv_domid_t *domid);
 
 #endif

@@ -102,6 +102,7 @@ static void try_connect(struct loop_timer *t)
 {
 	struct hub_store *s = CONTAINER_OF(t, struct hub_store, retry);
 	struct hub_dom d;
+	bool ok = true;
 
 	s->sock = fdmsg_connect_nonblock(s->path);
 	if (s->sock < 0 || loop_fd_start(s->loop, &s->watch, s->sock, EPOLLIN, ready)) {
@@ -111,9 +112,9 @@ static void try_connect(struct loop_timer *t)
 		cut(s);
 		return;
 	}
-	for (size_t i = 0; hub_domain_at(s->hub, i, &d); i++) {
-		if (enqueue(s, HUB_STORE_INTRODUCE, d.domid))
-			continue;
+	for (size_t i = 0; ok && hub_domain_at(s->hub, i, &d); i++)
+		ok = enqueue(s, HUB_STORE_INTRODUCE, d.domid);
+	if (!ok || !enqueue(s, HUB_STORE_SYNCED, 0)) {
 		cut(s);
 		return;
 	}

@@ -252,6 +252,13 @@ int hv_domain_state(struct hv *hv, hv_domid_t dom)
 	return hv->role == HV_SUPERVISOR ? hv->ops->domain_state(hv, dom) : -EPERM;
 }
 
+int hv_store_fd(struct hv *hv)
+{
+	if (hv->role != HV_FRONTEND)
+		return -EPERM;
+	return hv->ops->store_fd ? hv->ops->store_fd(hv) : -ENOSYS;
+}
+
 struct hv_usage hv_usage(const struct hv *hv)
 {
 	return (struct hv_usage){

@@ -255,6 +255,14 @@ static int op_domain_state(struct hv *hv, hv_domid_t dom)
 	return rc ? rc : (int)arg;
 }
 
+static int op_store_fd(struct hv *hv)
+{
+	uint64_t arg = 0;
+	int fd, rc = ask_arg(hv, HUB_STORE, 0, &arg, &fd, 1);
+
+	return rc ? rc : fd;
+}
+
 static int watch_domains(struct local *l, const struct hv_open *o)
 {
 	union hub_buf q = {.m = {.op = HUB_DOM_WATCH}};
@@ -308,6 +316,7 @@ static const struct hv_ops ops = {
 	.domain_fd = op_domain_fd,
 	.domain_clear = op_domain_clear,
 	.domain_state = op_domain_state,
+	.store_fd = op_store_fd,
 };
 
 int hv_local_open(const struct hv_open *o, struct hv **out)

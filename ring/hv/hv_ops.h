@@ -37,6 +37,7 @@ struct hv_ops {
 	int (*domain_fd)(struct hv *hv);
 	void (*domain_clear)(struct hv *hv);
 	int (*domain_state)(struct hv *hv, hv_domid_t dom);
+	int (*store_fd)(struct hv *hv); /* NULL: the provider has none to give */
 };
 
 /* First member of every provider's own port. */
