@@ -1,0 +1,341 @@
+/* fake_back.h - a provider in this process and a backend that is played by the test, step by step, for tests of the block
+ * frontend's data path: no thread, no store. The backend's decoding is written anew here, by offsets, so that a mistake in
+ * the frontend's encoding cannot cancel itself out. */
+#ifndef BULKHEAD_TESTS_UNIT_FRONTEND_FAKE_BACK_H
+#define BULKHEAD_TESTS_UNIT_FRONTEND_FAKE_BACK_H
+
+#include "frontend/blk/blkfront_priv.h"
+#include "ring/base/barrier.h"
+#include "ring/base/err.h"
+#include "ring/hv/hv_ops.h"
+#include "ring/os/clock.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#define FAKE_GREFS 16384u
+#define FAKE_DISK (8u << 20)
+
+/* ---- the provider */
+
+struct fake_gref {
+	char *page;
+	bool ro, granted, held; /* held: as if the backend had it mapped */
+};
+
+struct fake_hv {
+	struct hv hv;
+	uint32_t next;
+	struct fake_gref gref[FAKE_GREFS];
+};
+
+struct fake_port {
+	struct hv_port p;
+	int in, out; /* events for the frontend, for the backend */
+};
+
+static inline void fake_close(struct hv *hv) { free(hv); }
+
+static inline int fake_alloc(struct hv *hv, size_t npages, void **out)
+{
+	(void)hv;
+	*out = mmap(NULL, npages * BH_PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	return *out == MAP_FAILED ? -ENOMEM : 0;
+}
+
+static inline int fake_free(struct hv *hv, void *mem, size_t npages)
+{
+	struct fake_hv *h = (struct fake_hv *)hv;
+
+	for (uint32_t i = 1; i <= h->next; i++) {
+		char *page = h->gref[i].page;
+
+		if (h->gref[i].granted && page >= (char *)mem && page < (char *)mem + npages * BH_PAGE_SIZE)
+			return -EBUSY;
+	}
+	munmap(mem, npages * BH_PAGE_SIZE);
+	return 0;
+}
+
+static inline int fake_grant(struct hv *hv, hv_domid_t dom, struct hv_grant *g, size_t n)
+{
+	struct fake_hv *h = (struct fake_hv *)hv;
+
+	assert_int_equal(dom, 0);
+	for (size_t i = 0; i < n; i++) {
+		uint32_t at = 1;
+
+		while (at < FAKE_GREFS && h->gref[at].granted)
+			at++;
+		if (at == FAKE_GREFS)
+			return -ENOSPC;
+		g[i].gref = at;
+		h->next = MAX(h->next, at);
+		h->gref[at] = (struct fake_gref){ .page = g[i].page, .ro = g[i].ro, .granted = true };
+	}
+	return 0;
+}
+
+static inline int fake_ungrant(struct hv *hv, const hv_gref_t *grefs, size_t n, int16_t *status)
+{
+	struct fake_hv *h = (struct fake_hv *)hv;
+
+	for (size_t i = 0; i < n; i++) {
+		struct fake_gref *g = &h->gref[grefs[i]];
+
+		assert_true(g->granted);
+		status[i] = g->held ? -EBUSY : 0;
+		g->granted = g->held;
+	}
+	return 0;
+}
+
+static inline int fake_port_alloc(struct hv *hv, hv_domid_t dom, struct hv_port **out)
+{
+	struct fake_port *p = calloc(1, sizeof(*p));
+
+	(void)dom;
+	p->in = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	p->out = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	p->p.hv = hv;
+	p->p.number = 7;
+	*out = &p->p;
+	return 0;
+}
+
+static inline int fake_take(int fd)
+{
+	uint64_t n;
+
+	return read(fd, &n, sizeof(n)) == sizeof(n);
+}
+
+static inline void fake_tell(int fd)
+{
+	uint64_t one = 1;
+
+	assert_int_equal(write(fd, &one, sizeof(one)), sizeof(one));
+}
+
+static inline int fake_port_fd(const struct hv_port *p) { return ((const struct fake_port *)p)->in; }
+static inline int fake_port_clear(struct hv_port *p) { return fake_take(((struct fake_port *)p)->in); }
+static inline int fake_port_notify(struct hv_port *p)
+{
+	fake_tell(((struct fake_port *)p)->out);
+	return 0;
+}
+static inline void fake_port_close(struct hv_port *port)
+{
+	struct fake_port *p = (struct fake_port *)port;
+
+	close(p->in);
+	close(p->out);
+	free(p);
+}
+
+static const struct hv_ops fake_ops = {
+	.name = "fake", .close = fake_close, .alloc = fake_alloc, .free = fake_free, .grant = fake_grant,
+	.ungrant = fake_ungrant, .port_alloc = fake_port_alloc, .port_fd = fake_port_fd, .port_clear = fake_port_clear,
+	.port_notify = fake_port_notify, .port_close = fake_port_close,
+};
+
+/* ---- the backend */
+
+struct fake_req {
+	uint8_t op, inner, flag;
+	uint16_t nsegs;
+	uint64_t id, sector, nr;
+	struct blkif_request_segment seg[BLKFRONT_SEGS_MAX];
+};
+
+struct fake_world {
+	struct fake_hv *hv;
+	struct blkfront *f;
+	struct blkfront_queue *q;
+	bool x86_32;
+	uint32_t req_cons, rsp_prod;
+	char *disk;
+};
+
+static inline void fake_up(struct fake_world *w, const struct blkfront_open *o, const struct vbd_offer *offer)
+{
+	struct hv_open ho = { .role = HV_FRONTEND };
+
+	memset(w, 0, sizeof(*w));
+	w->hv = calloc(1, sizeof(*w->hv));
+	hv_setup(&w->hv->hv, &fake_ops, &ho, 5);
+	w->disk = calloc(1, FAKE_DISK);
+	w->f = calloc(1, sizeof(*w->f));
+	w->f->hv = &w->hv->hv;
+	w->f->protocol = o->protocol ? (enum conn_protocol)o->protocol : CONN_NATIVE;
+	w->x86_32 = o->protocol == CONN_X86_32;
+	w->f->observer = o->observer;
+	pthread_mutex_init(&w->f->hv_lock, NULL);
+	blkfront_choose(w->f, o, offer);
+	assert_int_equal(blkfront_queue_open(w->f, 0), 0);
+	w->f->nqueues = 1;
+	w->q = w->f->queue[0];
+}
+
+static inline void fake_down(struct fake_world *w)
+{
+	free(w->disk);
+	for (uint32_t i = 0; i < FAKE_GREFS; i++)
+		w->hv->gref[i].held = false;
+	blkfront_close(w->f);
+}
+
+static inline char *fake_page(struct fake_world *w, uint32_t gref, bool writable)
+{
+	assert_in_range(gref, 1, w->hv->next);
+	assert_true(w->hv->gref[gref].granted);
+	assert_false(writable && w->hv->gref[gref].ro);
+	return w->hv->gref[gref].page;
+}
+
+static inline struct blkif_sring *fake_sring(struct fake_world *w) { return w->q->ring_mem; }
+static inline char *fake_slot(struct fake_world *w, uint32_t i)
+{
+	return (char *)w->q->ring_mem + 64 + (i & (w->f->info.depth - 1)) * (w->x86_32 ? 108 : 112);
+}
+
+#define FAKE_GET(type, at) ({ type v_; memcpy(&v_, (at), sizeof(v_)); v_; })
+
+static inline void fake_decode(struct fake_world *w, const char *s, struct fake_req *r)
+{
+	unsigned gap = w->x86_32 ? 0 : 4; /* the padding before 64-bit words */
+
+	r->op = r->inner = (uint8_t)s[0];
+	r->id = FAKE_GET(uint64_t, s + 4 + gap);
+	r->sector = FAKE_GET(uint64_t, s + 12 + gap);
+	if (r->op == 5) {
+		r->flag = (uint8_t)s[1];
+		r->nr = FAKE_GET(uint64_t, s + 20 + gap);
+	} else if (r->op == 6) {
+		r->inner = (uint8_t)s[1];
+		r->nsegs = FAKE_GET(uint16_t, s + 2);
+		assert_in_range(r->nsegs, 1, BLKFRONT_SEGS_MAX);
+		for (unsigned i = 0; i < r->nsegs; i++) {
+			const char *page = fake_page(w, FAKE_GET(uint32_t, s + 24 + gap + i / 512 * 4), false);
+
+			memcpy(&r->seg[i], page + i % 512 * 8, 8);
+		}
+	} else {
+		r->nsegs = (uint8_t)s[1];
+		assert_in_range(r->nsegs, 0, 11);
+		memcpy(r->seg, s + 20 + gap, r->nsegs * 8u);
+	}
+}
+
+/* The next request, if one is published. */
+static inline bool fake_get(struct fake_world *w, struct fake_req *r)
+{
+	if (w->req_cons == smp_load_acquire(&fake_sring(w)->req_prod))
+		return false;
+	memset(r, 0, sizeof(*r));
+	fake_decode(w, fake_slot(w, w->req_cons++), r);
+	return true;
+}
+
+static inline void fake_answer(struct fake_world *w, uint64_t id, uint8_t op, int16_t status)
+{
+	char *s = fake_slot(w, w->rsp_prod++);
+
+	memset(s, 0, 12);
+	memcpy(s, &id, 8);
+	s[8] = (char)op;
+	memcpy(s + 10, &status, 2);
+	smp_store_release(&fake_sring(w)->rsp_prod, w->rsp_prod); /* pairs with fe_ring_take() */
+}
+
+/* Does it on the disk. */
+static inline void fake_do(struct fake_world *w, const struct fake_req *r)
+{
+	char *at = w->disk + r->sector * 512;
+
+	if (r->inner == 5)
+		memset(at, 0, r->nr * 512);
+	for (unsigned i = 0; i < r->nsegs; i++) {
+		unsigned off = r->seg[i].first_sect * 512u, len = (r->seg[i].last_sect + 1u) * 512u - off;
+		char *page = fake_page(w, r->seg[i].gref, r->inner == 0);
+
+		assert_in_range(r->seg[i].last_sect, r->seg[i].first_sect, 7);
+		assert_true(at + len <= w->disk + FAKE_DISK);
+		if (r->inner == 0)
+			memcpy(page + off, at, len);
+		else
+			memcpy(at, page + off, len);
+		at += len;
+	}
+}
+
+/* Serves everything that is on the ring; answers the later requests first if so wanted. How many. */
+static inline unsigned fake_serve(struct fake_world *w, bool backwards)
+{
+	static struct fake_req r[1024];
+	unsigned n = 0;
+
+	while (n < ARRAY_LEN(r) && fake_get(w, &r[n]))
+		fake_do(w, &r[n++]);
+	for (unsigned i = 0; i < n; i++) {
+		const struct fake_req *one = &r[backwards ? n - 1 - i : i];
+
+		fake_answer(w, one->id, one->inner, 0);
+	}
+	return n;
+}
+
+static inline void fake_event(struct fake_world *w) { fake_tell(((struct fake_port *)w->q->port)->in); }
+static inline bool fake_notified(struct fake_world *w) { return fake_take(((struct fake_port *)w->q->port)->out); }
+
+/* ---- ios */
+
+struct fake_io {
+	struct blkfront_io io;
+	unsigned calls;
+	int rc;
+};
+
+static inline void fake_done(struct blkfront_io *io, int rc)
+{
+	struct fake_io *t = CONTAINER_OF(io, struct fake_io, io);
+
+	t->calls++;
+	t->rc = rc;
+}
+
+static inline int fake_submit(struct fake_world *w, struct fake_io *t, enum blkfront_op op, unsigned flags, uint64_t off,
+			      uint64_t len, void *buf)
+{
+	*t = (struct fake_io){ .io = { .op = op, .flags = flags, .off = off, .len = len, .buf = buf, .done = fake_done } };
+	return blkfront_submit(w->q, &t->io);
+}
+
+/* Submits and serves until it is over. Its rc. */
+static inline int fake_run(struct fake_world *w, enum blkfront_op op, unsigned flags, uint64_t off, uint64_t len, void *buf)
+{
+	struct fake_io t;
+	int rc = fake_submit(w, &t, op, flags, off, len, buf);
+
+	if (rc)
+		return rc;
+	for (unsigned i = 0; !t.calls; i++) {
+		assert_in_range(i, 0, 10000);
+		blkfront_poll(w->q);
+		fake_serve(w, i & 1);
+	}
+	assert_int_equal(t.calls, 1);
+	return t.rc;
+}
+
+#endif
