@@ -103,6 +103,8 @@ static int plan(struct world *w, const struct options *o)
 		add(w, "bulkhead-store", false);
 	}
 	v = add(w, "bulkheadd", false);
+	v->argv[n++] = "--libexec";
+	v->argv[n++] = w->libexec;
 	v->argv[n++] = "--provider";
 	v->argv[n++] = o->provider;
 	v->argv[n++] = "--log-level";

@@ -14,9 +14,11 @@
 #include <sys/epoll.h>
 #include <sys/file.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #define KEEPER_AGAIN_NS NS_PER_S
+#define HUB_WAIT_NS (3 * NS_PER_S)
 
 uint32_t sup_stub_uid(const struct sup *s, uint32_t domid)
 {
@@ -89,14 +91,11 @@ static void keeper_lost(struct keep_client *k)
 
 /* ---- domains */
 
-static void domains_changed(struct loop_fd *w, uint32_t events)
+static void check_domains(struct sup *s)
 {
-	struct sup *s = CONTAINER_OF(w, struct sup, domains);
 	struct sup_dev *d, *next;
 	struct sup_group *g;
 
-	(void)events;
-	hv_domain_clear(s->hv);
 	LIST_FOREACH(g, &s->groups, link)
 		for (d = LIST_FIRST(&g->devs); d; d = next) {
 			int rc = d->domain_gone ? 1 : hv_domain_state(s->hv, (hv_domid_t)d->domid);
@@ -110,6 +109,15 @@ static void domains_changed(struct loop_fd *w, uint32_t events)
 			if (rc == 0)
 				sup_bus_domain_gone(d);
 		}
+}
+
+static void domains_changed(struct loop_fd *w, uint32_t events)
+{
+	struct sup *s = CONTAINER_OF(w, struct sup, domains);
+
+	(void)events;
+	hv_domain_clear(s->hv);
+	check_domains(s);
 }
 
 /* ---- children: a stopped stub is a hung one; deaths are told by pidfds */
@@ -135,11 +143,15 @@ static void on_child(int signo, void *arg)
 
 /* ---- all of it */
 
+/* The hub may be starting, as we are: waited for, at the start only. */
 static int open_provider(struct sup *s, char *err, size_t size)
 {
 	struct hv_open h = {.role = HV_SUPERVISOR, .runtime_dir = s->dirs.run};
-	int fd, rc = hv_open(s->o.provider, &h, &s->hv);
+	uint64_t until = clock_now() + HUB_WAIT_NS;
+	int fd, rc;
 
+	while ((rc = hv_open(s->o.provider, &h, &s->hv)) && (rc == -ENOENT || rc == -ECONNREFUSED) && clock_now() < until)
+		nanosleep(&(struct timespec){.tv_nsec = 2 * NS_PER_MS}, NULL);
 	if (rc) {
 		snprintf(err, size, "provider %s: %s%s", s->o.provider, err_str(rc),
 			 strcmp(s->o.provider, "local") == 0 ? " (does bulkhead-hub run in this runtime directory?)" : "");
@@ -195,7 +207,11 @@ int sup_open(struct loop *l, const struct sup_options *o, struct sup **out, char
 	sup_note_event(s, &e, SUP_QUIET);
 	sup_adopt(s);
 	rc = keep_client_watch(&s->keep);
-	return rc ? rc : sup_bus_open(s, err, size);
+	if (!rc)
+		rc = sup_bus_open(s, err, size);
+	if (!rc)
+		check_domains(s);
+	return rc;
 }
 
 static void stopped(struct loop_timer *t)

@@ -107,7 +107,7 @@ static void fill(struct sup_dev *d, struct ctl_dev *c)
 		c->uss_bytes = procs_uss(c->pid);
 		snprintf(c->confinement, sizeof(c->confinement), "%s", confinement(c->pid));
 	}
-	if (g->standby && sup_dev_runs(d)) {
+	if (g->standby && g->standby->ready && sup_dev_runs(d)) {
 		c->standby_pid = g->standby->pid;
 		c->standby_uss_bytes = procs_uss(c->standby_pid);
 	}

@@ -219,9 +219,27 @@ static void wait_node(const char *dir, unsigned want)
 
 /* ---- a guest */
 
+/* The hub tells the store of a new domain; right after the start it may not have met it yet. */
+static void wait_introduced(uint32_t domid)
+{
+	uint64_t until = clock_now() + WITHIN_NS;
+	bool known = false;
+
+	while (!known && clock_now() < until) {
+		struct xsc_wait wait = {0};
+
+		xsc_is_introduced(w.xs, domid, xsc_wait_done, &wait);
+		known = xsc_wait(w.xs, &wait) == 0 && wait.data[0] == 'T';
+		xsc_wait_free(&wait);
+		if (!known)
+			usleep(5000);
+	}
+	assert_true(known);
+}
+
 static struct guest *guest_new(const char *name)
 {
-	struct guest *g = test_calloc(1, sizeof(*g));
+	struct guest *g = calloc(1, sizeof(*g));
 	struct dev_admin_domain dom = {.uuid = "00112233-4455-6677-8899-aabbccddeeff"};
 	struct xsc_wait wait = {0};
 	static union hub_buf q;
@@ -238,6 +256,7 @@ static struct guest *guest_new(const char *name)
 	g->domid = q.m.dom;
 	close(hub);
 	snprintf(g->name, sizeof(g->name), "%s", name);
+	wait_introduced(g->domid);
 	dom.domid = g->domid;
 	snprintf(dom.name, sizeof(dom.name), "%s", name);
 	snprintf(dom.uuid, sizeof(dom.uuid), "00112233-4455-6677-8899-%012x", g->domid);
