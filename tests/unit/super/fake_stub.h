@@ -1,7 +1,7 @@
 /* fake_stub.h - a stub that serves no ring: it keeps the supervisor's rules of start, journal, control socket and pokes,
  * and misbehaves when its spec says so. For tests of the supervisor alone; included once.
  *   mem:SIZE[,die=start]      exits at once with status 1
- *   mem:SIZE[,deaf=1]         never answers a poke
+ *   mem:SIZE[,deaf=1]         its worker neither turns nor answers a poke
  *   mem:SIZE[,broken=1]       says BROKEN after CONNECTED
  *   mem:SIZE[,idle=1]         never counts a request as answered
  */
@@ -115,7 +115,8 @@ static void fake_serve(const struct stub_start *s, char **map)
 
 			if (p[1 + i].revents & POLLIN)
 				fake_poke(p[1 + i].fd);
-			pm_stat64(&st->turn, st->turn + 2);
+			if (!strstr(s->dev[i].spec, "deaf"))
+				pm_stat64(&st->turn, st->turn + 2);
 			if (!strstr(s->dev[i].spec, "idle"))
 				pm_stat64(&st->requests, st->requests + 1);
 		}
