@@ -61,11 +61,11 @@ static void leave_range(struct blkback_queue *q, struct blk_work *w)
 
 static void give_back(struct blkback_queue *q, struct blk_work *w)
 {
-	if (w->iov.iov_base) {
+	if (w->buf) {
 		uint64_t len = w->req.sectors * 512;
 
-		blk_pool_put(q->pool, w->iov.iov_base, (uint32_t)((len + BH_PAGE_SIZE - 1) / BH_PAGE_SIZE));
-		w->iov.iov_base = NULL;
+		blk_pool_put(q->pool, w->buf, (uint32_t)((len + BH_PAGE_SIZE - 1) / BH_PAGE_SIZE));
+		w->buf = NULL;
 		q->retry = true;
 	}
 	if (w->alone) {
@@ -106,7 +106,7 @@ static int status_of(struct blkback_queue *q, struct blk_work *w, int result)
 	if (result)
 		return result == -EOPNOTSUPP ? BLKIF_RSP_EOPNOTSUPP : BLKIF_RSP_ERROR;
 	if (w->req.op == BLKIF_OP_READ &&
-	    blk_grants_move(q->grants, w->seg, w->req.nsegs, w->iov.iov_base, true)) {
+	    blk_grants_move(q->grants, w->seg, w->req.nsegs, w->buf, true)) {
 		BLK_COUNT(q, peer_faults, 1);
 		return BLKIF_RSP_ERROR;
 	}

@@ -27,7 +27,8 @@ struct blk_work {
 	struct engine_req er; /* first: the engine gives this back */
 	struct blkif_req req;
 	const struct blkif_request_segment *seg; /* req.seg or the journal's list */
-	struct iovec iov;
+	char *buf; /* from the pool; NULL: none */
+	struct iovec iov; /* the engine may change it */
 	struct blk_range range;
 	TAILQ_ENTRY(blk_work) link; /* todo */
 	uint32_t slot;

@@ -113,15 +113,11 @@ static bool first_in_queue(const struct blkback_queue *q, const struct blk_work 
 static bool get_buffer(struct blkback_queue *q, struct blk_work *w)
 {
 	uint64_t len = w->req.sectors * 512;
-	void *mem;
 
-	if (w->iov.iov_base || w->req.op == BLKIF_OP_DISCARD || len == 0)
+	if (w->buf || w->req.op == BLKIF_OP_DISCARD || len == 0)
 		return true;
-	mem = blk_pool_get(q->pool, (uint32_t)((len + BH_PAGE_SIZE - 1) / BH_PAGE_SIZE));
-	if (!mem)
-		return false;
-	w->iov = (struct iovec){mem, len};
-	return true;
+	w->buf = blk_pool_get(q->pool, (uint32_t)((len + BH_PAGE_SIZE - 1) / BH_PAGE_SIZE));
+	return w->buf != NULL;
 }
 
 static enum engine_op engine_op_of(const struct blk_work *w)
@@ -145,6 +141,7 @@ static void submit(struct blkback_queue *q, struct blk_work *w)
 	enum engine_op op = engine_op_of(w);
 	bool data = op == ENGINE_READ || op == ENGINE_WRITE;
 
+	w->iov = (struct iovec){w->buf, w->req.sectors * 512};
 	w->er = (struct engine_req){.op = op,
 				    .flags = w->req.secure ? ENGINE_SECURE : 0,
 				    .off = w->req.sector * 512,
@@ -162,7 +159,7 @@ static void dispatch(struct blkback_queue *q, struct blk_work *w)
 {
 	TAILQ_REMOVE(&q->todo, w, link);
 	if (w->req.op == BLKIF_OP_WRITE || w->req.op == BLKIF_OP_WRITE_BARRIER)
-		if (w->req.nsegs && blk_grants_move(q->grants, w->seg, w->req.nsegs, w->iov.iov_base, false)) {
+		if (w->req.nsegs && blk_grants_move(q->grants, w->seg, w->req.nsegs, w->buf, false)) {
 			BLK_COUNT(q, peer_faults, 1);
 			blk_answer(q, w, BLKIF_RSP_ERROR);
 			return;
