@@ -149,6 +149,8 @@ int blkfront_check(const struct blkfront_open *o, char *err, size_t size)
 	return rc;
 }
 
+void blkfront_cancel(struct blkfront *f) { blkfront_end(f, -ESHUTDOWN); }
+
 void blkfront_close(struct blkfront *f)
 {
 	if (!f)

@@ -74,6 +74,8 @@ int blkfront_open(const struct blkfront_open *o, struct blkfront **out, char *er
 int blkfront_check(const struct blkfront_open *o, char *err, size_t size);
 /* Closes the connection in order (5, 6) when nothing is outstanding; what is outstanding is called back with -ESHUTDOWN. */
 void blkfront_close(struct blkfront *f);
+/* Any thread: ends the device; each queue's next poll calls everything back with -ESHUTDOWN. */
+void blkfront_cancel(struct blkfront *f);
 void blkfront_get_info(const struct blkfront *f, struct blkfront_info *info);
 struct blkfront_queue *blkfront_get_queue(struct blkfront *f, unsigned index);
 
