@@ -206,14 +206,15 @@ void sup_group_replace(struct sup_group *g)
 
 /* ---- death */
 
-/* The way that counts in an outage: one message, nothing else. Where policy might give up, the slow way decides. */
+/* The way that counts in an outage: one message, nothing else. A standby that is not ready yet finds it when it is, sooner
+ * than one started now would be. Where policy might give up, the slow way decides. */
 void sup_group_go(struct sup_group *g, struct sup_proc *p, bool own_fault)
 {
 	struct sup_proc *next = g->standby;
 	struct stub_msg m = {.type = STUB_GO, .arg = {own_fault ? UINT64_MAX : 0}};
 
 	g->gone_over = false;
-	if (p != g->active || g->changed || !next || !next->ready || (own_fault && g->policy.row + 1 >= POLICY_GIVE_UP))
+	if (p != g->active || g->changed || !next || (own_fault && g->policy.row + 1 >= POLICY_GIVE_UP))
 		return;
 	g->gone_over = fdmsg_send(next->ctl, &m, sizeof(m), NULL, 0) == 0;
 }

@@ -77,6 +77,8 @@ static void from_active(struct sup_proc *p, unsigned slot, const struct stub_msg
 	case STUB_POISON:
 		sup_note(d, CTL_EV_POISON, "%s", m->text);
 		break;
+	case STUB_READY: /* it got its GO before it was */
+		break;
 	case STUB_DRAINED:
 		if (m->arg[0])
 			log_warn("%s: %llu requests could not be answered in time while draining", d->vdev,

@@ -6,11 +6,11 @@ need fio nbdkit jq
 
 pid_of() { cat "$BULKHEAD_RUNTIME_DIR/bulkheadd.pid"; }
 store_pid() { pgrep -f -- "bulkhead-store --runtime-dir $BULKHEAD_RUNTIME_DIR\$" | head -n 1; }
-kill_stub() { kill -9 "$(field a xvda pid)" 2>/dev/null; }
+# 0 (no stub at this moment) would be this script's own process group.
+kill_pid() { [ "${1:-0}" -le 1 ] 2>/dev/null || kill -9 "$1" 2>/dev/null; }
+kill_stub() { kill_pid "$(field a xvda pid 2>/dev/null)"; }
 kill_store() {
-	local p
-	p=$(store_pid)
-	[ -z "$p" ] || kill -9 "$p"
+	kill_pid "$(store_pid)"
 }
 up() { state_is a xvda up; }
 
@@ -27,12 +27,14 @@ sleep 0.5
 for round in 1 2 3 4 5; do
 	kill_stub
 	sleep 0.2
-	kill -9 "$(pid_of)"
+	kill_pid "$(pid_of)"
 	sleep 0.2
 	kill_store
 	sleep 0.2
+	wait_for 10 "state up in round $round" up
 	stub=$(field a xvda pid)
-	kill -9 "$stub" "$(pid_of)"
+	kill_pid "$stub"
+	kill_pid "$(pid_of)"
 	kill_store
 	wait_for 10 "state up after round $round" up
 	sleep 0.3
