@@ -1,11 +1,23 @@
 # What a person types. Data on what to build is in */module.mk, the rules for building in Makefile.
 
+.DEFAULT_GOAL := all
 RESULTS := $(B)/results
 E2E := $(sort $(wildcard tests/e2e/*.sh))
 E2E := $(filter-out tests/e2e/functions.sh,$(E2E))
 QUICK := $(filter $(B)/tests/unit/% $(B)/tests/conform/%,$(TESTS))
 SLOW := $(filter-out $(QUICK),$(TESTS))
 export BULKHEAD_BUILD := $(B)
+
+# Programs that tests start; slowfs needs libfuse3 and is left out where that is missing (its test says so).
+FUSE3 := $(shell pkg-config --exists fuse3 2>/dev/null && echo yes)
+TOOLS := $(patsubst %.c,$(B)/%,$(filter-out $(if $(FUSE3),,%/slowfs.c),$(wildcard tests/tools/*.c)))
+$(B)/tests/tools/slowfs.o: MODFLAGS := $(shell pkg-config --cflags fuse3 2>/dev/null)
+$(B)/tests/tools/slowfs: TOOL_LIBS := $(shell pkg-config --libs fuse3 2>/dev/null)
+$(TOOLS): $(B)/%: $(B)/%.o $(foreach m,$(MODULES),$(call lib,$(m)))
+	$(if $(Q),@echo "  LD      $@")
+	$(Q)$(CC) -o $@ $(filter %.o,$^) -Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(LDFLAGS_ALL) $(TOOL_LIBS) \
+		$(sort $(foreach m,$(MODULES),$($(m).LIBS)))
+tests: $(TOOLS)
 
 help:
 	@echo 'make            build everything into build/VARIANT/{bin,lib}'

@@ -41,9 +41,8 @@ int cli_stop(struct cli *c, int argc, char **argv);
 int cli_restart(struct cli *c, int argc, char **argv);
 int cli_reset(struct cli *c, int argc, char **argv);
 
-/* An administrator's connection to the hub: one request, one reply. A descriptor; or -errno after one clear line. */
+/* An administrator's connection to the hub (hub_client.h). A descriptor; or -errno after one clear line. */
 int cli_hub(const struct cli *c);
-int cli_hub_call(int sock, struct hub_msg *m, size_t room); /* 0 or the reply's negative errno; m is the reply */
 /* Every domain the hub knows, malloc()ed into *doms. How many, or negative errno. */
 int cli_domains(const struct cli *c, struct hub_dom **doms);
 /* Domid of a name or number; -ENOENT after one clear line. */

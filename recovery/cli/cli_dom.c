@@ -1,6 +1,7 @@
 /* cli_dom.c - domains of the local provider: create, destroy, list. */
 #include "recovery/cli/cli.h"
 #include "ring/base/err.h"
+#include "ring/hv/hub_client.h"
 #include "ring/os/clock.h"
 #include "xenstore-glue/bus/dev_admin.h"
 #include "xenstore-glue/wire/xs_wire.h"
@@ -46,17 +47,17 @@ static bool name_ok(const char *name)
 /* One request to the hub about one domain. 0, its domid, or a negative errno. */
 static int hub_domain(const struct cli *c, enum hub_op op, const char *name, int domid)
 {
-	struct hub_msg m = {.op = op, .dom = (uint16_t)domid};
+	union hub_buf q = {.m = {.op = op, .dom = (uint16_t)domid}};
 	int s = cli_hub(c), rc;
 
 	if (s < 0)
 		return s;
-	snprintf(m.name, sizeof(m.name), "%s", name);
-	rc = cli_hub_call(s, &m, sizeof(m));
+	snprintf(q.m.name, sizeof(q.m.name), "%s", name);
+	rc = hub_client_call(s, &q, NULL, NULL);
 	close(s);
 	if (rc)
 		cli_fail(rc == -EEXIST ? "a domain %s is there already" : "%s: %s", name, err_str(rc));
-	return rc ? rc : m.dom;
+	return rc ? rc : q.m.dom;
 }
 
 /* The hub tells the store of a new domain; until the store knows it, permissions that name it mean nothing. */

@@ -1,78 +1,43 @@
 /* cli_hub.c - an administrator's conversation with bulkhead-hub. */
 #include "recovery/cli/cli.h"
 #include "ring/base/err.h"
-#include "ring/os/fdmsg.h"
+#include "ring/hv/hub_client.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/time.h>
 #include <unistd.h>
-
-int cli_hub_call(int sock, struct hub_msg *m, size_t room)
-{
-	uint32_t op = m->op;
-	ssize_t n;
-	int rc = fdmsg_send(sock, m, sizeof(*m), NULL, 0);
-
-	if (rc)
-		return rc;
-	n = fdmsg_recv(sock, m, room, NULL, NULL);
-	if (n < 0)
-		return (int)n;
-	if ((size_t)n < sizeof(*m) || m->op != op)
-		return -EPROTO;
-	return m->rc;
-}
 
 int cli_hub(const struct cli *c)
 {
-	struct hub_msg hello = {.op = HUB_HELLO, .role = HUB_ADMIN, .version = HUB_VERSION};
-	struct timeval tv = {.tv_sec = (time_t)(CLI_DEADLINE_NS / 1000000000ull)};
-	char path[256];
-	int s, rc;
+	int s = hub_client_open(c->runtime_dir, HUB_ADMIN, NULL, 0, 0, NULL);
 
-	cli_path(c, HUB_SOCK, path, sizeof(path));
-	s = fdmsg_connect(path);
-	if (s < 0) {
+	if (s < 0)
 		cli_fail("no local world in %s (%s); begin with: bulkhead start", c->runtime_dir, err_str(s));
-		return s;
-	}
-	setsockopt(s, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv));
-	rc = cli_hub_call(s, &hello, sizeof(hello));
-	if (rc) {
-		close(s);
-		cli_fail("bulkhead-hub refuses: %s", err_str(rc));
-		return rc;
-	}
 	return s;
 }
 
 int cli_domains(const struct cli *c, struct hub_dom **doms)
 {
-	size_t room = sizeof(struct hub_msg) + HV_BATCH_MAX * sizeof(struct hub_dom);
-	struct hub_msg *m = malloc(room);
-	int s = m ? cli_hub(c) : -ENOMEM, n = 0, rc = 0;
+	union hub_buf *q = malloc(sizeof(*q));
+	int s = q ? cli_hub(c) : -ENOMEM, n = 0, rc = 0;
 
 	*doms = NULL;
 	while (s >= 0) {
-		memset(m, 0, sizeof(*m));
-		m->op = HUB_DOM_LIST;
-		m->arg = (uint64_t)n;
-		rc = cli_hub_call(s, m, room);
-		if (rc || m->nent == 0)
+		q->m = (struct hub_msg){.op = HUB_DOM_LIST, .arg = (uint64_t)n};
+		rc = hub_client_call(s, q, NULL, NULL);
+		if (rc || q->m.nent == 0)
 			break;
-		*doms = reallocarray(*doms, (size_t)n + m->nent, sizeof(**doms));
+		*doms = reallocarray(*doms, (size_t)n + q->m.nent, sizeof(**doms));
 		if (!*doms) {
 			rc = -ENOMEM;
 			break;
 		}
-		memcpy(*doms + n, m->ent, m->nent * sizeof(**doms));
-		n += m->nent;
+		memcpy(*doms + n, q->m.ent, q->m.nent * sizeof(**doms));
+		n += q->m.nent;
 	}
-	free(m);
+	free(q);
 	if (s < 0)
 		return s;
 	close(s);

@@ -3,5 +3,5 @@ recovery/cli.USES := recovery/ctl recovery/super xenstore-glue/bus xenstore-glue
 
 PROGS += bulkhead
 bulkhead.SRC := recovery/cli/main_cli.c
-bulkhead.MODULES := recovery/cli recovery/ctl xenstore-glue/bus xenstore-glue/client xenstore-glue/wire ring/os ring/base
+bulkhead.MODULES := recovery/cli recovery/ctl xenstore-glue/bus xenstore-glue/client xenstore-glue/wire ring/hv ring/os ring/base
 bulkhead.LIBS := -ljansson -lxlutil -lxenlight
