@@ -13,6 +13,7 @@
 #define WAIT_NS (50 * NS_PER_US)
 #define WAIT_LATE_NS NS_PER_MS
 #define WAIT_SAY_NS (50 * NS_PER_MS) /* before it says that it waits */
+#define HAND_OVER_NS (5 * NS_PER_MS) /* so long the control thread turns queues whose workers have not woken up */
 
 void be_dev_say(struct be_dev *d, enum stub_msg_type type, const uint64_t arg[4], const char *text)
 {
@@ -160,7 +161,38 @@ uint64_t be_dev_wait_ns(const struct be_dev *d)
 	return clock_now() - d->waiting_since < WAIT_SOON_NS ? WAIT_NS : WAIT_LATE_NS;
 }
 
-/* The journal is ours from here on. The workers wake up while the journal is gone through, and begin the moment it is. */
+/* Until a queue's worker is awake, which may take longer than the whole resume, this thread does its work. */
+static void hand_over(struct be_dev *d)
+{
+	uint32_t n = d->sd->conn.nqueues, left = n;
+	uint64_t until = clock_now() + HAND_OVER_NS;
+	bool busy = false;
+
+	for (uint32_t i = 0; i < n; i++)
+		busy |= be_worker_turn(&d->worker[i]) & BE_BUSY;
+	for (uint32_t i = 0; i < n; i++)
+		be_worker_call(&d->worker[i]);
+	while (left && busy && clock_now() < until) {
+		busy = false;
+		for (uint32_t i = 0; i < n; i++) {
+			struct be_worker *w = &d->worker[i];
+
+			if (be_worker_released(w))
+				continue;
+			if (be_worker_arrived(w)) {
+				be_worker_release(w);
+				left--;
+			} else {
+				busy |= be_worker_turn(w) & BE_BUSY;
+			}
+		}
+	}
+	for (uint32_t i = 0; i < n; i++)
+		if (!be_worker_released(&d->worker[i]))
+			be_worker_release(&d->worker[i]);
+}
+
+/* The journal is ours from here on. */
 static int take_over(struct be_dev *d)
 {
 	bool fresh = d->sd->kind == STUB_FRESH;
@@ -168,7 +200,6 @@ static int take_over(struct be_dev *d)
 	uint64_t now;
 	int rc;
 
-	be_worker_rouse(&d->worker[0]);
 	rc = d->class->start(d->device, fresh, d->own_fault, &s);
 	now = clock_now();
 	d->generation = s.generation;
@@ -182,10 +213,10 @@ static int take_over(struct be_dev *d)
 	if (rc)
 		return rc;
 	d->state = BE_DEV_UP;
-	for (uint32_t i = 0; i < d->sd->conn.nqueues; i++)
-		be_worker_release(&d->worker[i]);
 	stop_waiting(d);
+	/* Before the first turn: a request that kills must be seen to kill a stub that had resumed. */
 	be_dev_say(d, fresh ? STUB_CONNECTED : STUB_RESUMED, (const uint64_t[4]){s.reanswered, s.redo, now}, NULL);
+	hand_over(d);
 	return 0;
 }
 

@@ -13,9 +13,10 @@
 #include <unistd.h>
 
 #define BUDGET 64u
-#define POKE_TURNS 16u		       /* busy, it looks at its poke socket every so many turns */
+#define POKE_TURNS 16u		       /* busy, it looks at the clock every so many turns, and at its poke socket when */
+#define POKE_NS (5 * NS_PER_MS)	       /* it did not for so long */
 #define STACK_BYTES ((size_t)256 << 10)
-#define SPIN_NS (50 * NS_PER_US)       /* roused, it waits awake for its release so long */
+#define SPIN_NS (50 * NS_PER_US)       /* called, it waits awake for its release so long */
 #define FENCE_NS (100 * NS_PER_US)     /* between looks at the fence, for the first FENCE_SOON_NS; FENCE_LATE_NS after that */
 #define FENCE_LATE_NS NS_PER_MS
 #define FENCE_SOON_NS (10 * NS_PER_MS)
@@ -49,7 +50,7 @@ static void sleep_on(struct be_worker *w, struct pollfd *p, nfds_t n, uint64_t t
 	uint64_t seen;
 
 	p[POLL_WAKE] = (struct pollfd){.fd = w->wake_fd, .events = POLLIN};
-	p[POLL_POKE] = (struct pollfd){.fd = w->poke_fd, .events = POLLIN};
+	p[POLL_POKE] = (struct pollfd){.fd = load_relaxed(&w->lent) ? -1 : w->poke_fd, .events = POLLIN};
 	be_config_offline();
 	if (ppoll(p, n, timeout_ns == UINT64_MAX ? NULL : &t, NULL) < 0)
 		for (nfds_t i = 0; i < n; i++)
@@ -57,7 +58,7 @@ static void sleep_on(struct be_worker *w, struct pollfd *p, nfds_t n, uint64_t t
 	be_config_online();
 	if (p[POLL_WAKE].revents && read(w->wake_fd, &seen, sizeof(seen)) < 0)
 		p[POLL_WAKE].revents = 0;
-	if (p[POLL_POKE].revents)
+	if (p[POLL_POKE].revents && !load_relaxed(&w->lent))
 		answer_pokes(w);
 }
 
@@ -70,6 +71,9 @@ static void park(struct be_worker *w)
 		uint64_t until;
 
 		sleep_on(w, p, POLL_PORT, UINT64_MAX);
+		if (!load_relaxed(&w->lent))
+			continue;
+		store_relaxed(&w->arrived, 1);
 		until = clock_now() + SPIN_NS;
 		while (!smp_load_acquire(&w->released) && clock_now() < until)
 			cpu_relax();
@@ -107,6 +111,7 @@ struct pace {
 	uint64_t idle_since;	/* 0: busy */
 	uint64_t fencing_since; /* 0: no fence is waited for */
 	unsigned turns;
+	uint64_t poke_at; /* when to look at the poke socket again */
 };
 
 static void when_busy(struct be_worker *w, struct pace *p, uint32_t max_us)
@@ -114,8 +119,10 @@ static void when_busy(struct be_worker *w, struct pace *p, uint32_t max_us)
 	if (p->idle_since)
 		p->window_us = be_poll_next(p->window_us, max_us, (clock_now() - p->idle_since) / NS_PER_US);
 	p->idle_since = 0;
-	if (++p->turns % POKE_TURNS == 0)
+	if (++p->turns % POKE_TURNS == 0 && clock_now() >= p->poke_at) {
 		answer_pokes(w);
+		p->poke_at = clock_now() + POKE_NS;
+	}
 }
 
 static void when_idle(struct be_worker *w, struct pace *p, bool fencing, uint32_t max_us)
@@ -170,7 +177,6 @@ int be_worker_start(struct be_worker *w)
 	pthread_attr_t a;
 	int rc;
 
-	w->released = w->draining = w->ended = 0;
 	w->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (w->wake_fd < 0)
 		return -errno;
@@ -187,13 +193,29 @@ int be_worker_start(struct be_worker *w)
 	return -rc;
 }
 
-void be_worker_rouse(struct be_worker *w) { wake(w); }
+unsigned be_worker_turn(struct be_worker *w)
+{
+	store_relaxed(&w->lent, 1);
+	w->class->awake(w->queue);
+	return w->class->turn(w->queue, BUDGET);
+}
+
+void be_worker_call(struct be_worker *w)
+{
+	store_relaxed(&w->lent, 1);
+	wake(w);
+}
+
+bool be_worker_arrived(const struct be_worker *w) { return load_relaxed(&w->arrived); }
 
 void be_worker_release(struct be_worker *w)
 {
-	smp_store_release(&w->released, 1); /* pairs with park(): what start() did to the queue is seen */
+	store_relaxed(&w->lent, 0);
+	smp_store_release(&w->released, 1); /* pairs with park(): what was done to the queue until now is seen */
 	wake(w);
 }
+
+bool be_worker_released(const struct be_worker *w) { return load_relaxed(&w->released); }
 
 void be_worker_drain(struct be_worker *w)
 {

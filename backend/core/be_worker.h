@@ -1,9 +1,10 @@
 /* be_worker.h - the thread of one queue: turn, look again for a while, arm, sleep (DESIGN.md sections 5 and 9).
  *
- * It is made before its queue may be touched and parks; be_worker_release() lets it begin, be_worker_rouse() before that
- * has it awake when that moment comes. It answers each byte on its poke socket with one byte, parked or not: the hang
- * detector's challenge goes through the very thread that does the work.
- * Threads: made, roused, released and drained from the control thread. Lifetime: until the process ends.
+ * It is made before its queue may be touched and parks; be_worker_release() lets it begin. Between a queue's start and
+ * that, the control thread turns it (be_worker_turn): so the first answers after a death do not wait for a thread to wake.
+ * It answers each byte on its poke socket with one byte, parked or not, but for that while, when it could not speak for
+ * who does the work: the hang detector's challenge goes through the very thread that turns.
+ * Threads: all functions on the control thread. Lifetime: until the process ends.
  */
 #ifndef BULKHEAD_BACKEND_CORE_BE_WORKER_H
 #define BULKHEAD_BACKEND_CORE_BE_WORKER_H
@@ -22,18 +23,25 @@ struct be_worker {
 	struct hv_port *port;
 	int poke_fd;	       /* -1: none */
 	int wake_fd;	       /* eventfd */
-	uint32_t released;     /* 0, 1: may turn */
-	uint32_t draining;     /* 0, 1: says when all is answered, then parks */
+	uint32_t lent;	       /* 1: the control thread turns the queue */
+	uint32_t arrived;      /* 1: awake, waits for its release */
+	uint32_t released;     /* 1: may turn */
+	uint32_t draining;     /* 1: says when all is answered, then parks */
 	uint32_t ended;	       /* enum be_turn BE_HALTED, or 1: drained */
 	pthread_t thread;
 };
 
 #define BE_WORKER_DRAINED 1u
 
-/* All but wake_fd and the last four is the caller's to fill in. Makes the thread, parked. */
+/* What stands before wake_fd is the caller's to fill in, the rest zero. Makes the thread, parked. */
 int be_worker_start(struct be_worker *w);
-void be_worker_rouse(struct be_worker *w);
+/* One turn in the caller's thread, before the release. enum be_turn. */
+unsigned be_worker_turn(struct be_worker *w);
+/* Wakes it for its release, which costs least once it has arrived. */
+void be_worker_call(struct be_worker *w);
+bool be_worker_arrived(const struct be_worker *w);
 void be_worker_release(struct be_worker *w);
+bool be_worker_released(const struct be_worker *w);
 void be_worker_drain(struct be_worker *w);
 /* It will not turn again: drained or broken (or was never released). */
 bool be_worker_ended(const struct be_worker *w);

@@ -43,10 +43,11 @@ static int empty_bounding_set(void)
 		return -errno;
 	cap_get_flag(now, CAP_SETPCAP, CAP_EFFECTIVE, &may);
 	cap_free(now);
-	for (cap_value_t c = 0; may == CAP_SET && cap_get_bound(c) >= 0; c++)
-		if (cap_drop_bound(c))
-			return -errno;
-	return 0;
+	if (may != CAP_SET)
+		return 0;
+	for (cap_value_t c = 0; cap_drop_bound(c) == 0;)
+		c++;
+	return errno == EINVAL ? 0 : -errno; /* beyond the last that the kernel knows */
 }
 
 static int change_identity(uid_t uid, gid_t gid)
@@ -68,8 +69,8 @@ static int drop_capabilities(void)
 	if (!none)
 		return -errno;
 	rc = cap_set_proc(none) ? -errno : 0;
-	if (!rc && CAP_AMBIENT_SUPPORTED())
-		rc = cap_reset_ambient() ? -errno : 0;
+	if (!rc && prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0)) /* cap_reset_ambient() asks for each first */
+		rc = -errno;
 	now = cap_get_proc();
 	if (!rc)
 		rc = !now ? -errno : cap_compare(now, none) ? -EPERM : 0;

@@ -147,13 +147,38 @@ static void parked_until_released(void **state)
 	(void)state;
 	notify(b);
 	poke_is_answered(b);
-	be_worker_rouse(&b->w);
-	poke_is_answered(b);
 	assert_int_equal(load_relaxed(&b->q.turns), 0);
 	assert_true(be_worker_ended(&b->w));
 	be_worker_release(&b->w);
 	UNTIL(load_relaxed(&b->q.turns) > 0);
 	assert_false(be_worker_ended(&b->w));
+	poke_is_answered(b);
+}
+
+/* While another thread turns the queue, the worker must not vouch for it. */
+static void silent_while_its_queue_is_lent(void **state)
+{
+	struct bench *b = setup(0);
+	struct pollfd p = {.fd = b->poke, .events = POLLIN};
+	char c;
+
+	(void)state;
+	store_relaxed(&b->q.keep_busy, 1);
+	assert_int_equal(be_worker_turn(&b->w), BE_BUSY);
+	assert_int_equal(load_relaxed(&b->q.is_awake), 1);
+	be_worker_call(&b->w);
+	UNTIL(be_worker_arrived(&b->w));
+	assert_int_equal(send(b->poke, "p", 1, 0), 1);
+	assert_int_equal(poll(&p, 1, 20), 0);
+	assert_int_equal(be_worker_turn(&b->w), BE_BUSY);
+	assert_int_equal(load_relaxed(&b->q.turns), 2);
+	assert_false(be_worker_released(&b->w));
+	be_worker_release(&b->w);
+	assert_int_equal(poll(&p, 1, DEADLINE_NS / NS_PER_MS), 1);
+	assert_int_equal(recv(b->poke, &c, 1, 0), 1);
+	UNTIL(load_relaxed(&b->q.turns) > 100);
+	store_relaxed(&b->q.keep_busy, 0);
+	UNTIL(!load_relaxed(&b->q.is_awake));
 }
 
 static void wakes_for_the_guest_and_sleeps_again(void **state)
@@ -349,6 +374,7 @@ int main(void)
 {
 	const struct CMUnitTest t[] = {
 		cmocka_unit_test(parked_until_released),
+		cmocka_unit_test(silent_while_its_queue_is_lent),
 		cmocka_unit_test(wakes_for_the_guest_and_sleeps_again),
 		cmocka_unit_test(pokes_are_answered_asleep_and_busy),
 		cmocka_unit_test(idle_it_uses_no_processor),
