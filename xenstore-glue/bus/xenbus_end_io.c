@@ -49,6 +49,8 @@ static void written(void *arg, int rc, const char *data, size_t len)
 		xend_look(e); /* our nodes are gone */
 		return;
 	}
+	if (rc == -EACCES)
+		xend_look(e); /* or that, where we may not know it */
 	if (rc) {
 		take_back(w);
 		w->error_new |= w->error_sent;

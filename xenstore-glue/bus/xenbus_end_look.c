@@ -51,6 +51,7 @@ static void own_missing(struct xenbus_end *e, bool fresh)
 static void judge(struct xenbus_end *e, struct look *k)
 {
 	bool fresh = e->epoch != xsc_epoch(e->cfg.xs);
+	enum xenbus_event ev;
 
 	e->epoch = xsc_epoch(e->cfg.xs);
 	if (e->peer_dead)
@@ -71,10 +72,10 @@ static void judge(struct xenbus_end *e, struct look *k)
 			e->lost = false;
 			xend_write_out(e);
 		}
-		if (!k->online)
-			xend_step(e, XENBUS_EV_OFFLINE);
-		else
-			xend_step(e, xenbus_fsm_peer(e->cfg.role, e->cfg.direct, k->peer));
+		ev = xenbus_fsm_peer(e->cfg.role, e->cfg.direct, k->peer);
+		if (!k->online && xenbus_fsm_next(e->phase, XENBUS_EV_OFFLINE).next != e->phase)
+			ev = XENBUS_EV_OFFLINE;
+		xend_step(e, ev);
 	}
 }
 
@@ -105,9 +106,10 @@ static void got_own(void *arg, int rc, const char *data, size_t len)
 	struct xenbus_end *e = arg;
 
 	(void)len;
-	e->look.own_here = rc != -ENOENT;
+	/* A guest may not even know that a node is missing whose parents it may not read. */
+	e->look.own_here = rc != -ENOENT && rc != -EACCES;
 	e->look.own = xenbus_state_parse(rc ? NULL : data);
-	if (rc && rc != -ENOENT)
+	if (rc && e->look.own_here)
 		e->look.rc = rc;
 	looked(e);
 }
@@ -118,7 +120,7 @@ static void got_online(void *arg, int rc, const char *data, size_t len)
 
 	(void)len;
 	e->look.online = rc || strcmp(data, "0") != 0;
-	if (rc && rc != -ENOENT)
+	if (rc && rc != -ENOENT && rc != -EACCES)
 		e->look.rc = rc;
 	looked(e);
 }
