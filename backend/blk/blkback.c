@@ -35,6 +35,7 @@ static int open_queue(struct blkback *b, unsigned i, const struct blkback_open *
 	q->port = o->port[i];
 	blkif_back_init(&q->ring, o->ring[i], b->nslots, &b->abi);
 	TAILQ_INIT(&q->todo);
+	TAILQ_INIT(&q->live);
 	q->work = calloc(b->nslots, sizeof(*q->work));
 	q->free = calloc(b->nslots, sizeof(*q->free));
 	q->done = calloc(b->nslots, sizeof(*q->done));
@@ -100,6 +101,14 @@ static unsigned turn_state(struct blkback_queue *q, bool busy)
 	return state;
 }
 
+static void show_state(struct blkback_queue *q)
+{
+	const struct blk_work *oldest = TAILQ_FIRST(&q->live);
+
+	pm_stat64(&blk_stats(q)->grants_mapped, blk_grants_mapped(q->grants));
+	pm_stat64(&blk_stats(q)->oldest_taken, oldest ? q->j->slot[oldest->slot].taken_at : 0);
+}
+
 unsigned blkback_turn(struct blkback_queue *q, unsigned budget)
 {
 	struct blkback *b = q->dev;
@@ -108,6 +117,7 @@ unsigned blkback_turn(struct blkback_queue *q, unsigned budget)
 
 	if (UNLIKELY(load_relaxed(&b->broken)))
 		return BLKBACK_HALTED;
+	pm_stat64(&blk_stats(q)->turn, blk_stats(q)->turn + 2);
 	busy = blk_reap(q) > 0;
 	if (!load_relaxed(&b->draining))
 		taken = blk_take(q, MIN(budget, TAKE_PER_TURN));
@@ -120,8 +130,8 @@ unsigned blkback_turn(struct blkback_queue *q, unsigned budget)
 	engine_kick(q->eq);
 	blk_reap(q); /* engines that answer at once have done so */
 	busy |= blk_publish(q, false);
-	if (taken > 0)
-		pm_stat64(&blk_stats(q)->grants_mapped, blk_grants_mapped(q->grants));
+	if (busy || taken > 0)
+		show_state(q);
 	return turn_state(q, busy || taken > 0 || wants_retry(q));
 }
 
@@ -147,3 +157,20 @@ int blkback_drained(struct blkback_queue *q)
 {
 	return load_relaxed(&q->dev->draining) && !q->running && TAILQ_EMPTY(&q->todo) && q->rsp_shown == q->rsp_next;
 }
+
+#ifdef PM_HOOK
+void blkback_abandon(struct blkback *b)
+{
+	for (unsigned i = 0; i < b->conn.nqueues; i++) {
+		struct blkback_queue *q = &b->q[i];
+
+		blk_pool_close(q->pool);
+		blk_grants_close(q->grants);
+		free(q->work);
+		free(q->free);
+		free(q->done);
+	}
+	blk_ranges_close(b->ranges);
+	free(b);
+}
+#endif

@@ -61,7 +61,7 @@ struct blkback_queue *blkback_get_queue(struct blkback *b, unsigned index);
 enum blkback_turn {
 	BLKBACK_IDLE = 0,
 	BLKBACK_BUSY = 1u << 0,	    /* something was done: turn again soon */
-	BLKBACK_POLL_FENCE = 1u << 1, /* waits for fence_poll: turn again within 0.1 ms (later: 1 ms), even without an event */
+	BLKBACK_POLL_FENCE = 1u << 1, /* waits for fence_poll or for another queue: turn again within 0.1 ms (later: 1 ms), even without an event */
 	BLKBACK_HALTED = 1u << 2,   /* broken */
 };
 /* reap -> done -> publish; take -> load -> dispatch; at most budget requests of each; notifies once at its end. */
@@ -79,5 +79,10 @@ void blkback_asleep(struct blkback_queue *q);
 void blkback_drain(struct blkback *b);
 /* After drain: 1 when everything that this queue took was answered. In the queue's thread. */
 int blkback_drained(struct blkback_queue *q);
+
+#ifdef PM_HOOK
+/* Crash tests: the process died, at any point of any call; its private memory goes, nothing else is touched. */
+void blkback_abandon(struct blkback *b);
+#endif
 
 #endif

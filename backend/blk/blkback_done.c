@@ -26,7 +26,7 @@ static unsigned bucket(uint64_t us)
 
 static void count(struct blkback_queue *q, const struct blk_work *w, int status)
 {
-	uint64_t us = (clock_now() - q->j->slot[w->slot].taken_at) / NS_PER_US;
+	uint64_t us = (q->now - q->j->slot[w->slot].taken_at) / NS_PER_US;
 
 	BLK_COUNT(q, requests, 1);
 	BLK_COUNT(q, hist[bucket(us)], 1);
@@ -56,7 +56,6 @@ static void leave_range(struct blkback_queue *q, struct blk_work *w)
 {
 	if (w->range.in)
 		blk_range_leave(q->dev->ranges, &w->range);
-	w->admitted = false;
 }
 
 static void give_back(struct blkback_queue *q, struct blk_work *w)
@@ -68,10 +67,12 @@ static void give_back(struct blkback_queue *q, struct blk_work *w)
 		w->buf = NULL;
 		q->retry = true;
 	}
-	if (w->alone) {
-		store_relaxed(&q->dev->alone, 0);
-		q->retry = true;
+	if (w->flushing) {
+		w->flushing = false;
+		smp_store_release(&q->dev->flushing, 0); /* pairs with the exchange that takes it */
 	}
+	blk_gate_leave(q->dev, w);
+	blk_gate_acquit(q->dev, w);
 	if (q->barrier == w) {
 		q->barrier = NULL;
 		q->retry = true;
@@ -91,6 +92,7 @@ void blk_answer(struct blkback_queue *q, struct blk_work *w, int status)
 	jrnl_done(q->j, w->slot, q->rsp_next);
 	q->rsp_next++;
 	leave_range(q, w);
+	TAILQ_REMOVE(&q->live, w, live);
 	give_back(q, w);
 	count(q, w, status);
 	if (MUTANT(FREE_AT_DONE))
@@ -101,7 +103,7 @@ void blk_answer(struct blkback_queue *q, struct blk_work *w, int status)
 
 static int status_of(struct blkback_queue *q, struct blk_work *w, int result)
 {
-	if (result && w->er.op == ENGINE_FLUSH)
+	if (result && result != -EOPNOTSUPP && w->er.op == ENGINE_FLUSH)
 		jrnl_flush_failed(&q->dev->jrnl); /* before anything is answered */
 	if (result)
 		return result == -EOPNOTSUPP ? BLKIF_RSP_EOPNOTSUPP : BLKIF_RSP_ERROR;
@@ -116,12 +118,13 @@ static int status_of(struct blkback_queue *q, struct blk_work *w, int result)
 static void finished(struct blkback_queue *q, struct blk_work *w)
 {
 	q->running--;
-	fetch_add_relaxed(&q->dev->running, (uint32_t)-1);
 	pm_stat64(&blk_stats(q)->engine_outstanding, q->running);
 	if (!TAILQ_EMPTY(&q->todo))
 		q->retry = true;
 	if (w->er.result == 0 && blk_next_step(q, w))
 		return;
+	if (w->alone)
+		jrnl_blame(q->j, w->slot, 0); /* it survived alone */
 	blk_answer(q, w, status_of(q, w, w->er.result));
 }
 
@@ -131,6 +134,8 @@ unsigned blk_reap(struct blkback_queue *q)
 	unsigned n = engine_reap(q->eq, &done);
 	struct engine_req *r;
 
+	if (n)
+		q->now = clock_now();
 	while ((r = STAILQ_FIRST(&done))) {
 		STAILQ_REMOVE_HEAD(&done, link);
 		finished(q, CONTAINER_OF(r, struct blk_work, er));

@@ -1,5 +1,7 @@
 #include "backend/blk/blkback_grant.h"
 
+#include "ring/base/pm.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -55,6 +57,13 @@ int blk_grants_open(struct hv *hv, hv_domid_t dom, bool persistent, uint32_t lim
 		g->head[i] = -1;
 	*out = g;
 	return 0;
+}
+
+void blk_grants_close(struct blk_grants *g)
+{
+	free(g->head);
+	free(g->kept);
+	free(g);
 }
 
 static int *chain(struct blk_grants *g, hv_gref_t gref) { return &g->head[gref * 2654435761u >> 7 & g->mask]; }
@@ -149,7 +158,7 @@ static int move_kept(struct blk_grants *g, const struct blkif_request_segment *s
 			return -EIO;
 		touch(g, k);
 		if (to_guest)
-			memcpy((char *)k->addr + off, buf, len);
+			pm_copy((char *)k->addr + off, buf, len);
 		else
 			memcpy(buf, (char *)k->addr + off, len);
 		buf += len;

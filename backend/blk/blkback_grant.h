@@ -18,6 +18,8 @@ struct blk_grants;
 
 /* limit: pages kept mapped (persistent only); at least one request's. */
 int blk_grants_open(struct hv *hv, hv_domid_t dom, bool persistent, uint32_t limit, struct blk_grants **out);
+/* Unmaps nothing: the hv goes, or is gone. */
+void blk_grants_close(struct blk_grants *g);
 /* Copies the segments' sectors, one behind the other, to or from buf. 0; -EIO when a page of the guest's could not be used:
  * nothing may be concluded about the others. */
 int blk_grants_move(struct blk_grants *g, const struct blkif_request_segment *seg, unsigned n, char *buf, bool to_guest);

@@ -8,6 +8,8 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#define KEEP_PAGES 64u /* stay touched: who does a request now and then shall not fault its pages in each time */
+
 struct blk_pool {
 	char *mem;
 	uint32_t npages, used, top; /* top: pages below it may have been touched since the last trim */
@@ -31,6 +33,13 @@ int blk_pool_open(uint32_t npages, struct blk_pool **out)
 	}
 	*out = p;
 	return 0;
+}
+
+void blk_pool_close(struct blk_pool *p)
+{
+	munmap(p->mem, p->npages * BH_PAGE_SIZE);
+	free(p->busy);
+	free(p);
 }
 
 void *blk_pool_get(struct blk_pool *p, uint32_t npages)
@@ -66,8 +75,8 @@ uint32_t blk_pool_used(const struct blk_pool *p) { return p->used; }
 
 void blk_pool_trim(struct blk_pool *p)
 {
-	if (p->used || !p->top)
+	if (p->used || p->top <= KEEP_PAGES)
 		return;
-	madvise(p->mem, p->top * BH_PAGE_SIZE, MADV_DONTNEED);
-	p->top = 0;
+	madvise(p->mem + KEEP_PAGES * BH_PAGE_SIZE, (p->top - KEEP_PAGES) * BH_PAGE_SIZE, MADV_DONTNEED);
+	p->top = KEEP_PAGES;
 }

@@ -2,7 +2,8 @@
  *
  * A request lives in the journal's slot of its number; struct blk_work, by the same number, is what need not survive:
  *
- *   take (blkback_take.c) -> todo list -> load, admit, dispatch (blkback_run.c) -> engine -> answer (blkback_done.c)
+ *   take (blkback_take.c) -> todo list -> load (blkback_load.c) -> admit, dispatch (blkback_run.c) -> engine
+ *     -> answer, publish (blkback_done.c)
  */
 #ifndef BULKHEAD_BACKEND_BLK_BLKBACK_PRIV_H
 #define BULKHEAD_BACKEND_BLK_BLKBACK_PRIV_H
@@ -31,8 +32,13 @@ struct blk_work {
 	struct iovec iov; /* the engine may change it */
 	struct blk_range range;
 	TAILQ_ENTRY(blk_work) link; /* todo */
+	TAILQ_ENTRY(blk_work) live; /* live */
 	uint32_t slot;
-	bool loaded, admitted, alone, resumed;
+	bool loaded;
+	bool alone;	   /* a suspect: only with the engine for itself */
+	bool convicted;	   /* killed too often: answered with an error */
+	bool gated;	   /* counted by the gate */
+	bool flushing;	   /* holds the device's flush */
 	bool redo_started; /* resumed, and may have reached the storage in a former life: a write waits for the fence */
 	enum blk_step step;
 };
@@ -55,12 +61,12 @@ struct blkback_queue {
 	uint64_t rsp_next;	 /* index of the next response */
 	uint64_t rsp_shown;	 /* published */
 	struct blk_works todo;	 /* taken, not yet in the engine, in order of index */
+	struct blk_works live;	 /* taken, not yet answered, in order of index */
+	uint64_t now;		 /* of the last take or reap; statistics only */
 	uint32_t running;	 /* in the engine */
 	struct blk_work *barrier;/* nothing behind it starts before it is done */
 	uint64_t range_epoch;	 /* of the last look at what waits */
 	bool retry;		 /* something private changed for those in todo */
-	bool halted;
-	bool idle_trimmed;
 };
 
 struct blkback {
@@ -80,18 +86,32 @@ struct blkback {
 	uint32_t broken, draining;
 	uint32_t fenced;	 /* 1: no former generation's I/O is left */
 	uint32_t fence_said;
-	uint32_t running;	 /* in the engine, all queues */
-	uint32_t alone;		 /* 1: a suspect has or wants the engine for itself */
+	uint32_t flushing;	 /* 1: a flush or barrier is in the engine */
+	uint32_t suspects;	 /* not yet answered; while there are any, under gate_lock: */
+	uint32_t gate_lock;
+	uint32_t gated;		 /* in the engine, all queues */
+	struct blk_work *alone;	 /* the suspect that has or wants the engine for itself */
 	struct blkback_queue q[CONN_QUEUES_MAX];
 };
 
 /* blkback_take.c: up to budget requests from the ring into slots and todo. How many, or -EPEER. */
 int blk_take(struct blkback_queue *q, unsigned budget);
+/* A request that came into todo. */
+void blk_enqueue(struct blkback_queue *q, uint32_t slot);
+/* blkback_load.c: judges and loads. False: it was rejected, and answered. */
+bool blk_load(struct blkback_queue *q, struct blk_work *w);
+/* The same for what a former generation loaded; stores nothing. 0, or -EBADMSG: it can not have passed. */
+int blk_reload(struct blkback_queue *q, struct blk_work *w);
+/* blkback_gate.c: false: somebody is, or wants to be, alone in the engine, or w has to be and is not yet. */
+bool blk_gate_enter(struct blkback *b, struct blk_work *w);
+void blk_gate_leave(struct blkback *b, struct blk_work *w);
+/* w was answered: if it was a suspect, it is none any more. */
+void blk_gate_acquit(struct blkback *b, struct blk_work *w);
 /* blkback_run.c: tries everything in todo once. True: something moved. */
 bool blk_run_todo(struct blkback_queue *q);
 /* The next step of a barrier, or of nothing. True: the engine has it again. */
 bool blk_next_step(struct blkback_queue *q, struct blk_work *w);
-/* The range rule: true when it holds its range. */
+/* The range rule: true when it holds its range, or has none. */
 bool blk_admit(struct blkback_queue *q, struct blk_work *w);
 bool blk_fence_open(struct blkback *b);
 /* blkback_done.c: the answer of a request that is over, whatever its way; publish what is answered. */
@@ -99,6 +119,8 @@ void blk_answer(struct blkback_queue *q, struct blk_work *w, int status);
 unsigned blk_reap(struct blkback_queue *q);
 bool blk_publish(struct blkback_queue *q, bool always_notify);
 void blk_break(struct blkback *b, enum blkback_event e, const char *text);
+/* blkback_start.c */
+void blk_report_poison(struct blkback_queue *q, const struct blk_work *w);
 
 static inline struct jrnl_stats *blk_stats(struct blkback_queue *q) { return &q->j->hdr->stats; }
 #define BLK_COUNT(q, member, n) pm_stat64(&blk_stats(q)->member, blk_stats(q)->member + (uint64_t)(n))

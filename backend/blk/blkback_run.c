@@ -1,65 +1,15 @@
-/* blkback_run.c - load, admit, dispatch: from a taken request to the engine (DESIGN.md section 6). */
+/* blkback_run.c - what holds a taken request back, and its way into the engine (DESIGN.md section 6). */
 #include "backend/blk/blkback_priv.h"
 
 #include <string.h>
 
-/* The list of an indirect request is copied from the guest once, into the journal; never again, also not by a successor. */
-static int load_list(struct blkback_queue *q, struct blk_work *w)
-{
-	struct blkif_request_segment list[BLKIF_SEGS_MAX];
-	unsigned pages = (unsigned)((w->req.nsegs + BLKIF_SEGS_PER_PAGE - 1) / BLKIF_SEGS_PER_PAGE);
-
-	if (blk_grants_fetch(q->grants, w->req.grefs, pages, w->req.nsegs * sizeof(list[0]), list))
-		return BLKIF_RSP_ERROR;
-	jrnl_loaded(q->j, w->slot, list, w->req.nsegs);
-	return 0;
-}
-
-/* Judges the private copy and nothing else. 0, or the status to answer with. */
-static int judge(struct blkback_queue *q, struct blk_work *w, bool again)
-{
-	const struct blkback *b = q->dev;
-	int status = blkif_decode(q->j->slot[w->slot].raw, &b->abi, &b->limits, &w->req);
-
-	if (status)
-		return status;
-	w->seg = w->req.indirect ? (const void *)q->j->list[w->slot].seg : w->req.seg;
-	if (!again && w->req.indirect)
-		status = load_list(q, w);
-	else if (!again)
-		jrnl_loaded(q->j, w->slot, NULL, 0);
-	if (!status && w->req.nsegs)
-		status = blkif_segs(&w->req, w->seg, w->req.nsegs, &b->limits);
-	return status;
-}
-
-/* True: goes on. False: it was answered. */
-static bool load(struct blkback_queue *q, struct blk_work *w)
-{
-	const struct jrnl_slot *s = &q->j->slot[w->slot];
-	bool again = s->state == JRNL_LOADED || s->state == JRNL_STARTED;
-	uint32_t count = w->resumed ? JRNL_BLAME_COUNT(s->blame) : 0;
-	int status;
-
-	jrnl_blame(q->j, w->slot, count);
-	w->alone = count >= BLAME_ALONE;
-	status = judge(q, w, again);
-	w->loaded = true;
-	if (status) {
-		BLK_COUNT(q, peer_faults, 1);
-		TAILQ_REMOVE(&q->todo, w, link);
-		blk_answer(q, w, status);
-		return false;
-	}
-	if (w->req.op == BLKIF_OP_DISCARD && w->req.sectors == 0) {
-		TAILQ_REMOVE(&q->todo, w, link);
-		blk_answer(q, w, BLKIF_RSP_OKAY); /* nothing to do: must not reach the storage */
-		return false;
-	}
-	if (w->req.op == BLKIF_OP_WRITE_BARRIER)
-		w->step = STEP_PRE_FLUSH;
-	return true;
-}
+/* One look at everything that waits. */
+struct pass {
+	struct blkback_queue *q;
+	bool no_buffers; /* nobody behind gets one either, or large requests would starve */
+	unsigned held;	 /* writes left waiting for their range */
+	signed char fence; /* -1: not asked yet */
+};
 
 bool blk_fence_open(struct blkback *b)
 {
@@ -72,36 +22,45 @@ bool blk_fence_open(struct blkback *b)
 	return true;
 }
 
+static bool fence_open(struct pass *p)
+{
+	if (p->fence < 0)
+		p->fence = blk_fence_open(p->q->dev);
+	return p->fence;
+}
+
 static bool needs_fence(const struct blk_work *w)
 {
 	return w->req.op == BLKIF_OP_WRITE_BARRIER || (w->redo_started && blk_is_write(&w->req));
 }
 
-static void set_range(const struct blkback *b, struct blk_work *w)
+static bool is_flush(const struct blk_work *w)
 {
-	uint64_t unit = MAX(b->engine->info.write_unit, 512u), from = w->req.sector * 512, to = from + w->req.sectors * 512;
-
-	w->range.first = from / unit;
-	w->range.end = (to + unit - 1) / unit;
+	return w->req.op == BLKIF_OP_FLUSH_DISKCACHE || w->req.op == BLKIF_OP_WRITE_BARRIER;
 }
 
-/* The range rule. A barrier without data has no range. */
 bool blk_admit(struct blkback_queue *q, struct blk_work *w)
 {
-	if (w->admitted || !blk_is_write(&w->req) || w->req.sectors == 0 || MUTANT(NO_RANGE_RULE))
+	if (w->range.in || !blk_is_write(&w->req) || w->req.sectors == 0 || MUTANT(NO_RANGE_RULE))
 		return true;
-	set_range(q->dev, w);
-	w->admitted = blk_range_enter(q->dev->ranges, &w->range);
-	return w->admitted;
+	return blk_range_enter(q->dev->ranges, &w->range);
 }
 
-/* A suspect is redone with the engine empty and everybody else waiting. True: it may go. */
-static bool alone(struct blkback_queue *q, struct blk_work *w)
+/* Those of the own queue that came earlier and still wait for their range are not passed: they would starve. */
+static bool admit(struct pass *p, struct blk_work *w)
 {
-	if (!w->alone)
-		return !load_relaxed(&q->dev->alone);
-	store_relaxed(&q->dev->alone, w->slot + 1 + (q->index << 16));
-	return load_relaxed(&q->dev->running) == 0;
+	const struct blk_work *e;
+
+	if (p->held && blk_is_write(&w->req) && !w->range.in)
+		for (e = TAILQ_FIRST(&p->q->todo); e != w; e = TAILQ_NEXT(e, link))
+			if (blk_is_write(&e->req) && !e->range.in && e->range.first < w->range.end &&
+			    w->range.first < e->range.end)
+				goto held;
+	if (blk_admit(p->q, w))
+		return true;
+held:
+	p->held++;
+	return false;
 }
 
 /* Whether nothing before it in the queue is unfinished; those are in the engine or in front of it in todo. */
@@ -110,14 +69,26 @@ static bool first_in_queue(const struct blkback_queue *q, const struct blk_work 
 	return q->running == 0 && TAILQ_FIRST(&q->todo) == w;
 }
 
-static bool get_buffer(struct blkback_queue *q, struct blk_work *w)
+static bool get_buffer(struct pass *p, struct blk_work *w)
 {
 	uint64_t len = w->req.sectors * 512;
+	void *mem;
 
-	if (w->buf || w->req.op == BLKIF_OP_DISCARD || len == 0)
+	if (w->iov.iov_base || w->req.op == BLKIF_OP_DISCARD || len == 0)
 		return true;
-	w->buf = blk_pool_get(q->pool, (uint32_t)((len + BH_PAGE_SIZE - 1) / BH_PAGE_SIZE));
-	return w->buf != NULL;
+	mem = p->no_buffers ? NULL : blk_pool_get(p->q->pool, (uint32_t)((len + BH_PAGE_SIZE - 1) / BH_PAGE_SIZE));
+	p->no_buffers = !mem;
+	w->iov = (struct iovec){mem, len};
+	return mem != NULL;
+}
+
+/* One flush at a time on the device: the kernel tells only one of two that writes were lost. Held while in the engine. */
+static bool get_flush(struct blkback *b, struct blk_work *w)
+{
+	if (!is_flush(w))
+		return true;
+	w->flushing = !exchange_acq_rel(&b->flushing, 1);
+	return w->flushing;
 }
 
 static enum engine_op engine_op_of(const struct blk_work *w)
@@ -141,15 +112,13 @@ static void submit(struct blkback_queue *q, struct blk_work *w)
 	enum engine_op op = engine_op_of(w);
 	bool data = op == ENGINE_READ || op == ENGINE_WRITE;
 
-	w->iov = (struct iovec){w->buf, w->req.sectors * 512};
 	w->er = (struct engine_req){.op = op,
 				    .flags = w->req.secure ? ENGINE_SECURE : 0,
-				    .off = w->req.sector * 512,
+				    .off = op == ENGINE_FLUSH ? 0 : w->req.sector * 512,
 				    .len = op == ENGINE_FLUSH ? 0 : w->req.sectors * 512,
 				    .iov = data ? &w->iov : NULL,
 				    .iovcnt = data ? 1 : 0};
 	q->running++;
-	fetch_add_relaxed(&q->dev->running, 1);
 	pm_stat64(&blk_stats(q)->engine_outstanding, q->running);
 	engine_submit(q->eq, &w->er);
 }
@@ -157,13 +126,17 @@ static void submit(struct blkback_queue *q, struct blk_work *w)
 /* All that may hold a request back was passed. */
 static void dispatch(struct blkback_queue *q, struct blk_work *w)
 {
+	uint64_t blame = q->j->slot[w->slot].blame;
+
 	TAILQ_REMOVE(&q->todo, w, link);
-	if (w->req.op == BLKIF_OP_WRITE || w->req.op == BLKIF_OP_WRITE_BARRIER)
-		if (w->req.nsegs && blk_grants_move(q->grants, w->seg, w->req.nsegs, w->buf, false)) {
-			BLK_COUNT(q, peer_faults, 1);
-			blk_answer(q, w, BLKIF_RSP_ERROR);
-			return;
-		}
+	if (JRNL_BLAME_GENERATION(blame) != q->j->generation)
+		jrnl_blame(q->j, w->slot, JRNL_BLAME_COUNT(blame));
+	if (w->req.op != BLKIF_OP_READ && w->req.nsegs &&
+	    blk_grants_move(q->grants, w->seg, w->req.nsegs, w->iov.iov_base, false)) {
+		BLK_COUNT(q, peer_faults, 1);
+		blk_answer(q, w, BLKIF_RSP_ERROR);
+		return;
+	}
 	jrnl_started(q->j, w->slot);
 	if (w->req.op == BLKIF_OP_WRITE_BARRIER)
 		q->barrier = w;
@@ -179,38 +152,59 @@ bool blk_next_step(struct blkback_queue *q, struct blk_work *w)
 	return true;
 }
 
-/* A flush fails for ever once one has failed (the kernel says it only once): at the device, not at the queue. */
-static bool refused_flush(struct blkback_queue *q, struct blk_work *w)
+/* A request that killed too often is not even judged any more. */
+static void answer_poison(struct blkback_queue *q, struct blk_work *w)
 {
-	if (w->req.op != BLKIF_OP_FLUSH_DISKCACHE && w->req.op != BLKIF_OP_WRITE_BARRIER)
-		return false;
-	if (!jrnl_flush_has_failed(&q->dev->jrnl))
-		return false;
+	blk_report_poison(q, w);
 	TAILQ_REMOVE(&q->todo, w, link);
 	blk_answer(q, w, BLKIF_RSP_ERROR);
+}
+
+/* What is answered without the engine: flushes, for ever once one has failed (the kernel
+ * says it only once), which concerns the device, not the queue; a discard of nothing. True: it was. */
+static bool answer_at_once(struct blkback_queue *q, struct blk_work *w)
+{
+	int status = BLKIF_RSP_ERROR;
+
+	if (w->req.op == BLKIF_OP_DISCARD && w->req.sectors == 0)
+		status = BLKIF_RSP_OKAY;
+	else if (!is_flush(w) || !jrnl_flush_has_failed(&q->dev->jrnl))
+		return false;
+	TAILQ_REMOVE(&q->todo, w, link);
+	blk_answer(q, w, status);
 	return true;
 }
 
-static bool try_one(struct blkback_queue *q, struct blk_work *w)
+/* The order of the gates matters: who waits at one holds nothing that somebody at a later one needs. */
+static bool try_one(struct pass *p, struct blk_work *w)
 {
-	if (!w->loaded && !load(q, w))
+	struct blkback_queue *q = p->q;
+
+	if (w->convicted && (!w->redo_started || !blk_is_write(&w->req) || fence_open(p))) {
+		answer_poison(q, w);
 		return true;
-	if (refused_flush(q, w))
-		return true;
-	if (!alone(q, w))
-		return false;
-	if (needs_fence(w) && !blk_fence_open(q->dev))
-		return false;
+	}
+	if (w->convicted || (!w->loaded && !blk_load(q, w)))
+		return !w->convicted;
 	if (w->req.op == BLKIF_OP_WRITE_BARRIER && !first_in_queue(q, w))
 		return false;
-	if (!blk_admit(q, w) || !get_buffer(q, w))
+	if (needs_fence(w) && !fence_open(p))
 		return false;
+	if (answer_at_once(q, w))
+		return true;
+	if (!admit(p, w) || !get_buffer(p, w) || !blk_gate_enter(q->dev, w))
+		return false;
+	if (!get_flush(q->dev, w)) {
+		blk_gate_leave(q->dev, w);
+		return false;
+	}
 	dispatch(q, w);
 	return true;
 }
 
 bool blk_run_todo(struct blkback_queue *q)
 {
+	struct pass p = {.q = q, .fence = -1};
 	struct blk_work *w, *next;
 	bool moved = false;
 
@@ -218,10 +212,10 @@ bool blk_run_todo(struct blkback_queue *q)
 	q->range_epoch = blk_ranges_epoch(q->dev->ranges);
 	for (w = TAILQ_FIRST(&q->todo); w && !q->barrier; w = next) {
 		next = TAILQ_NEXT(w, link);
-		if (try_one(q, w))
+		if (try_one(&p, w))
 			moved = true;
-		else if (w->req.op == BLKIF_OP_WRITE_BARRIER || w->alone)
-			break; /* nothing passes a barrier, or a suspect */
+		else if (w->req.op == BLKIF_OP_WRITE_BARRIER)
+			break; /* nothing passes a barrier */
 	}
 	return moved;
 }

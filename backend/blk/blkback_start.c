@@ -57,70 +57,53 @@ static void reanswer(struct blkback_queue *q, const struct jrnl_scan *scan)
 }
 
 /* What was started alone may have reached the storage: it enters the range table before anything else may, and it must fit,
- * since the rule held when it was started. */
-static int claim_started(struct blkback_queue *q, struct blk_work *w)
+ * since the rule held when it was started. Stores nothing into shared memory. */
+static int reload(struct blkback_queue *q, uint32_t slot)
 {
-	const struct blkback *b = q->dev;
+	struct blk_work *w = &q->work[slot];
+	uint32_t state = q->j->slot[slot].state;
 
-	if (blkif_decode(q->j->slot[w->slot].raw, &b->abi, &b->limits, &w->req))
-		return 0; /* can not have been started as it is now; load() will reject it */
-	w->seg = w->req.indirect ? (const void *)q->j->list[w->slot].seg : w->req.seg;
-	if (w->req.nsegs && blkif_segs(&w->req, w->seg, w->req.nsegs, &b->limits))
+	blk_enqueue(q, slot);
+	if (state == JRNL_TAKEN)
 		return 0;
-	w->redo_started = true;
-	if (MUTANT(STARTED_LAST) || blk_admit(q, w))
+	if (blk_reload(q, w)) {
+		blk_break(q->dev, BLKBACK_BROKEN_JOURNAL, "journal corrupt: a request that was never valid is said to be loaded");
+		return -EBADMSG;
+	}
+	w->redo_started = state == JRNL_STARTED;
+	if (!w->redo_started || MUTANT(STARTED_LAST) || blk_admit(q, w))
 		return 0;
 	blk_break(q->dev, BLKBACK_BROKEN_JOURNAL, "journal corrupt: two requests in the storage overlap");
 	return -EBADMSG;
 }
 
 /* One store, into live slots that the generation which died by its own fault had in work. */
-static void suspect(struct blkback_queue *q, uint32_t slot, uint64_t last)
+static void suspect(struct blkback_queue *q, struct blk_work *w, bool own_fault)
 {
-	uint64_t blame = q->j->slot[slot].blame;
+	uint64_t blame = q->j->slot[w->slot].blame;
+	uint32_t count = JRNL_BLAME_COUNT(blame);
 
-	if (JRNL_BLAME_GENERATION(blame) == (last & 0xffffffffffffull))
-		jrnl_blame(q->j, slot, MIN(JRNL_BLAME_COUNT(blame) + 1, UINT16_MAX));
-}
-
-static int queue_redo(struct blkback_queue *q, const struct jrnl_scan *scan, bool own_fault)
-{
-	int rc = 0;
-
-	for (uint32_t i = 0; i < scan->nredo; i++) {
-		struct blk_work *w = &q->work[scan->redo[i]];
-
-		if (own_fault)
-			suspect(q, w->slot, q->j->generation - 1);
-		w->resumed = true;
-		TAILQ_INSERT_TAIL(&q->todo, w, link);
-		if (!rc && q->j->slot[w->slot].state == JRNL_STARTED)
-			rc = claim_started(q, w);
+	if (own_fault && JRNL_BLAME_GENERATION(blame) == q->j->generation - 1) {
+		count = MIN(count + 1, BLAME_CONVICT);
+		jrnl_blame(q->j, w->slot, count);
 	}
-	return rc;
+	w->convicted = count >= BLAME_CONVICT;
+	w->alone = !w->convicted && count >= BLAME_ALONE;
+	q->dev->suspects += w->alone;
 }
 
 /* A request that has killed too often is answered with an error, alone; the others go on. */
-static void convict(struct blkback_queue *q)
+void blk_report_poison(struct blkback_queue *q, const struct blk_work *w)
 {
-	struct blk_work *w, *next;
+	const struct jrnl_slot *s = &q->j->slot[w->slot];
 	char text[160];
+	uint64_t id;
+	uint8_t op;
 
-	for (w = TAILQ_FIRST(&q->todo); w; w = next) {
-		const struct jrnl_slot *s = &q->j->slot[w->slot];
-		uint64_t id;
-		uint8_t op;
-
-		next = TAILQ_NEXT(w, link);
-		if (JRNL_BLAME_COUNT(s->blame) < BLAME_CONVICT)
-			continue;
-		blkif_head(s->raw, &q->ring.abi, &id, &op);
-		snprintf(text, sizeof(text), "request %llu (operation %u, id %llu) of queue %u killed %u stubs: answered with an error",
-			 (unsigned long long)s->index, op, (unsigned long long)id, q->index, JRNL_BLAME_COUNT(s->blame));
-		TAILQ_REMOVE(&q->todo, w, link);
-		q->dev->event(q->dev->event_arg, BLKBACK_POISON, s->index, text);
-		blk_answer(q, w, BLKIF_RSP_ERROR);
-	}
+	blkif_head(s->raw, &q->dev->abi, &id, &op);
+	snprintf(text, sizeof(text), "request %llu (operation %u, id %llu) of queue %u killed %u stubs: answered with an error",
+		 (unsigned long long)s->index, op, (unsigned long long)id, q->index, JRNL_BLAME_COUNT(s->blame));
+	q->dev->event(q->dev->event_arg, BLKBACK_POISON, s->index, text);
 }
 
 static uint32_t waiting_for_fence(struct blkback *b)
@@ -130,7 +113,7 @@ static uint32_t waiting_for_fence(struct blkback *b)
 
 	for (uint32_t i = 0; i < b->conn.nqueues; i++)
 		TAILQ_FOREACH(w, &b->q[i].todo, link)
-			n += w->redo_started && blk_is_write(&w->req);
+			n += w->redo_started && blk_is_write(&w->req); /* req is set: it was loaded */
 	return n;
 }
 
@@ -138,34 +121,32 @@ static uint32_t waiting_for_fence(struct blkback *b)
 static int scan_all(struct blkback *b, struct jrnl_scan *scans)
 {
 	char text[160];
+	int rc = 0;
 
 	for (uint32_t i = 0; i < b->conn.nqueues; i++) {
+		b->q[i].j = &b->jrnl.q[i];
 		if (jrnl_scan(&b->jrnl.q[i], &scans[i], text, sizeof(text)) == 0)
 			continue;
 		blk_break(b, BLKBACK_BROKEN_JOURNAL, text);
 		return -EBADMSG;
 	}
-	return 0;
+	for (uint32_t i = 0; i < b->conn.nqueues; i++)
+		for (uint32_t k = 0; !rc && k < scans[i].nredo; k++)
+			rc = reload(&b->q[i], scans[i].redo[k]);
+	return rc;
 }
 
-static int resume_queues(struct blkback *b, const struct jrnl_scan *scans, bool own_fault, struct blkback_started *out)
+static void resume_queue(struct blkback_queue *q, const struct jrnl_scan *scan, bool own_fault)
 {
-	int rc = 0;
+	struct blk_work *w;
 
-	for (uint32_t i = 0; i < b->conn.nqueues; i++) {
-		load_indices(&b->q[i]);
-		forget(&b->q[i], &scans[i]);
-		reanswer(&b->q[i], &scans[i]);
-		list_free(&b->q[i]);
-		out->reanswered += scans[i].nreanswer;
-		out->redo += scans[i].nredo;
-		BLK_COUNT(&b->q[i], replayed, scans[i].nredo);
-	}
-	for (uint32_t i = 0; !rc && i < b->conn.nqueues; i++)
-		rc = queue_redo(&b->q[i], &scans[i], own_fault);
-	for (uint32_t i = 0; !rc && i < b->conn.nqueues; i++)
-		convict(&b->q[i]);
-	return rc;
+	load_indices(q);
+	forget(q, scan);
+	reanswer(q, scan);
+	list_free(q);
+	TAILQ_FOREACH(w, &q->todo, link)
+		suspect(q, w, own_fault);
+	BLK_COUNT(q, replayed, scan->nredo);
 }
 
 /* Whatever the former generation had still to say may have died with it. */
@@ -213,11 +194,11 @@ static int start_resume(struct blkback *b, bool own_fault, struct blkback_starte
 	rc = engine_own(b->engine, out->generation, false);
 	if (rc)
 		return rc;
-	for (uint32_t i = 0; i < b->conn.nqueues; i++)
-		b->q[i].j = &b->jrnl.q[i];
-	rc = resume_queues(b, scans, own_fault, out);
-	if (rc)
-		return rc;
+	for (uint32_t i = 0; i < b->conn.nqueues; i++) {
+		resume_queue(&b->q[i], &scans[i], own_fault);
+		out->reanswered += scans[i].nreanswer;
+		out->redo += scans[i].nredo;
+	}
 	n = waiting_for_fence(b);
 	if (n && !blk_fence_open(b)) {
 		store_relaxed(&b->fence_said, 1);

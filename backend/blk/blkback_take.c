@@ -3,14 +3,13 @@
 
 #include "ring/os/clock.h"
 
-static void to_todo(struct blkback_queue *q, uint32_t slot)
+void blk_enqueue(struct blkback_queue *q, uint32_t slot)
 {
 	struct blk_work *w = &q->work[slot];
 
-	w->loaded = w->admitted = w->alone = w->resumed = w->redo_started = false;
-	w->step = STEP_ONLY;
-	w->range.in = false;
+	w->loaded = w->alone = w->convicted = w->redo_started = false;
 	TAILQ_INSERT_TAIL(&q->todo, w, link);
+	TAILQ_INSERT_TAIL(&q->live, w, live);
 }
 
 int blk_take(struct blkback_queue *q, unsigned budget)
@@ -24,7 +23,7 @@ int blk_take(struct blkback_queue *q, unsigned budget)
 	n = MIN(MIN((unsigned)pending, budget), q->nfree);
 	if (!n)
 		return 0;
-	now = clock_now();
+	now = q->now = clock_now();
 	if (MUTANT(CONS_FIRST))
 		jrnl_taken(q->j, q->req_cons + n);
 	for (unsigned i = 0; i < n; i++) {
@@ -33,10 +32,17 @@ int blk_take(struct blkback_queue *q, unsigned budget)
 		if (i + 1 < n)
 			__builtin_prefetch(blkif_back_entry(&q->ring, q->req_cons + i + 1));
 		jrnl_take(q->j, slot, q->req_cons + i, blkif_back_entry(&q->ring, q->req_cons + i), q->ring.abi.req_size, now);
+		if (MUTANT(EARLY_ANSWER)) {
+			blk_enqueue(q, slot);
+			blk_load(q, &q->work[slot]);
+		}
 	}
 	jrnl_taken(q->j, q->req_cons + n);
-	for (unsigned i = 0; i < n; i++)
-		to_todo(q, q->free[--q->nfree]);
+	for (unsigned i = 0; i < n; i++) {
+		q->nfree--;
+		if (!MUTANT(EARLY_ANSWER))
+			blk_enqueue(q, q->free[q->nfree]);
+	}
 	q->req_cons += n;
 	return (int)n;
 }

@@ -96,7 +96,7 @@ void jrnl_format(void *mem, const struct conn_id *conn, uint32_t nslots, struct 
 	pm_copy(out->hdr, &h, offsetof(struct jrnl_hdr, check));
 	pm_store32(&out->hdr->check, h.check);
 	pm_store32(&out->hdr->flush_failed, 0);
-	pm_store64(&out->hdr->generation, 0);
+	pm_store64(&out->hdr->generation, JRNL_GENERATION(0));
 	pm_store32(&out->hdr->valid, JRNL_VALID);
 }
 
@@ -106,9 +106,12 @@ int jrnl_open(void *mem, size_t len, const struct conn_id *conn, uint32_t nslots
 
 	if (len < jrnl_file_bytes(nslots, conn->nqueues))
 		return -EBADMSG;
-	if (READ_ONCE_U32(&h->valid) != JRNL_VALID)
+	if (READ_ONCE_U32(&h->valid) == 0)
 		return -EMISMATCH;
-	if (h->magic != JRNL_MAGIC || h->version != JRNL_VERSION || check_header(h) != h->check)
+	if (h->valid != JRNL_VALID || h->magic != JRNL_MAGIC || h->version != JRNL_VERSION || check_header(h) != h->check)
+		return -EBADMSG;
+	if ((h->flush_failed != 0 && h->flush_failed != JRNL_FLUSH_FAILED) ||
+	    h->generation != JRNL_GENERATION(JRNL_GENERATION_OF(h->generation)))
 		return -EBADMSG;
 	if (memcmp(&h->conn, conn, sizeof(*conn)) != 0 || h->nslots != nslots)
 		return -EMISMATCH;
@@ -118,9 +121,9 @@ int jrnl_open(void *mem, size_t len, const struct conn_id *conn, uint32_t nslots
 
 uint64_t jrnl_own(struct jrnl *j)
 {
-	uint64_t g = READ_ONCE_U64(&j->hdr->generation) + 1;
+	uint64_t g = JRNL_GENERATION_OF(READ_ONCE_U64(&j->hdr->generation)) + 1;
 
-	pm_store64(&j->hdr->generation, g);
+	pm_store64(&j->hdr->generation, JRNL_GENERATION(g));
 	for (uint32_t i = 0; i < j->nqueues; i++)
 		j->q[i].generation = g;
 	return g;
@@ -132,22 +135,17 @@ void jrnl_take(struct jrnl_q *q, uint32_t slot, uint64_t index, const void *raw,
 
 	pm_store32(&s->state, JRNL_FREE);
 	pm_copy(s->raw, raw, len);
+	pm_store64(&s->blame, JRNL_BLAME(0u, 0));
 	pm_store64(&s->index, index);
 	pm_store32(&s->check_copy, jrnl_check_copy(s));
 	pm_stat64(&s->taken_at, now);
 	pm_store32(&s->state, JRNL_TAKEN);
 }
 
-void jrnl_loaded(struct jrnl_q *q, uint32_t slot, const void *segs, uint32_t n)
+void jrnl_list(struct jrnl_q *q, uint32_t slot, const void *segs, uint32_t n)
 {
-	struct jrnl_slot *s = &q->slot[slot];
-
-	if (n) {
-		pm_copy(q->list[slot].seg, segs, n * sizeof(uint64_t));
-		pm_store32(&s->check_list, jrnl_check_list(&q->list[slot], n));
-	}
-	pm_store32(&s->nlist, n);
-	pm_store32(&s->state, JRNL_LOADED);
+	pm_copy(q->list[slot].seg, segs, n * sizeof(uint64_t));
+	pm_store32(&q->slot[slot].check_list, jrnl_check_list(&q->list[slot], n));
 }
 
 void jrnl_done(struct jrnl_q *q, uint32_t slot, uint64_t rsp_idx)

@@ -73,7 +73,14 @@ static inline void jrnl_blame(struct jrnl_q *q, uint32_t slot, uint32_t count)
 {
 	pm_store64(&q->slot[slot].blame, JRNL_BLAME(count, q->generation));
 }
-void jrnl_loaded(struct jrnl_q *q, uint32_t slot, const void *segs, uint32_t n);
+/* load of an indirect request: its list, before it is judged. */
+void jrnl_list(struct jrnl_q *q, uint32_t slot, const void *segs, uint32_t n);
+/* nlist: segments of the list; 0: none. */
+static inline void jrnl_loaded(struct jrnl_q *q, uint32_t slot, uint32_t nlist)
+{
+	pm_store32(&q->slot[slot].nlist, nlist);
+	pm_store32(&q->slot[slot].state, JRNL_LOADED);
+}
 static inline void jrnl_started(struct jrnl_q *q, uint32_t slot)
 {
 	if (!MUTANT(STARTED_UNSAID))
@@ -93,7 +100,7 @@ static inline void jrnl_free(struct jrnl_q *q, uint32_t slot) { pm_store32(&q->s
 static inline void jrnl_flush_failed(struct jrnl *j)
 {
 	if (!MUTANT(FLUSH_UNSAID))
-		pm_store32(&j->hdr->flush_failed, 1);
+		pm_store32(&j->hdr->flush_failed, JRNL_FLUSH_FAILED);
 }
 static inline bool jrnl_flush_has_failed(const struct jrnl *j) { return READ_ONCE_U32(&j->hdr->flush_failed) != 0; }
 

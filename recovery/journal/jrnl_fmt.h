@@ -41,14 +41,22 @@ struct jrnl_hdr {
 	struct conn_id conn;
 	uint32_t check;		   /* over all above */
 	uint32_t valid;		   /* JRNL_VALID, stored last of all */
-	uint64_t generation;	   /* of the present owner: its first store */
-	uint32_t flush_failed;	   /* a flush failed once: every FLUSH and BARRIER fails until reconnect */
+	uint64_t generation;	   /* JRNL_GENERATION() of the present owner: its first store */
+	uint32_t flush_failed;	   /* 0, or JRNL_FLUSH_FAILED: every FLUSH and BARRIER fails until reconnect */
 	uint32_t pad;
 };
 
-/* blame: one word, so that it is stored whole. */
-#define JRNL_BLAME(count, generation) ((uint64_t)(count) << 48 | ((generation) & 0xffffffffffffull))
-#define JRNL_BLAME_COUNT(b) ((uint32_t)((b) >> 48))
+/* Words that are stored alone carry their own check: the complement beside the value. */
+#define JRNL_FLUSH_FAILED 0x46464c53u
+#define JRNL_GENERATION(g) ((uint64_t)(uint32_t)(g) | (uint64_t)(uint32_t)~(g) << 32)
+#define JRNL_GENERATION_OF(w) ((uint64_t)(uint32_t)(w))
+
+/* blame: one word, so that it is stored whole: how often the request was in work when a stub died by its own fault (8 bits and
+ * their complement), and the last generation that had it in work; (0, 0): none yet. */
+#define JRNL_BLAME(count, generation) \
+	((uint64_t)((count) & 0xffu) << 48 | (uint64_t)(~(count) & 0xffu) << 56 | ((generation) & 0xffffffffffffull))
+#define JRNL_BLAME_COUNT(b) ((uint32_t)((b) >> 48 & 0xff))
+#define JRNL_BLAME_SOUND(b) (((b) >> 48 & 0xff) == (~(b) >> 56 & 0xff))
 #define JRNL_BLAME_GENERATION(b) ((b) & 0xffffffffffffull)
 
 struct jrnl_slot {

@@ -35,7 +35,7 @@ static bool inside(uint64_t sector, uint64_t sectors, const struct blkif_limits 
 	return add_fits_u64(sector, sectors, &end) && end <= l->sectors;
 }
 
-static bool aligned(uint64_t sectors, const struct blkif_limits *l) { return sectors % (l->sector_size / 512) == 0; }
+static bool aligned(uint64_t sectors, const struct blkif_limits *l) { return (sectors & (l->sector_size / 512 - 1)) == 0; }
 
 static int decode_rw(const uint8_t *raw, const struct blkif_abi *abi, const struct blkif_limits *l, struct blkif_req *r)
 {
@@ -88,7 +88,10 @@ int blkif_decode(const uint8_t *raw, const struct blkif_abi *abi, const struct b
 	case BLKIF_OP_WRITE_BARRIER:
 		return decode_rw(raw, abi, l, out);
 	case BLKIF_OP_FLUSH_DISKCACHE:
-		return l->flush ? 0 : BLKIF_RSP_EOPNOTSUPP;
+		out->nsegs = raw[1];
+		if (!l->flush)
+			return BLKIF_RSP_EOPNOTSUPP;
+		return out->nsegs ? BLKIF_RSP_ERROR : 0; /* data with it would be dropped: says so */
 	case BLKIF_OP_DISCARD:
 		return decode_discard(raw, abi, l, out);
 	case BLKIF_OP_INDIRECT:
