@@ -150,6 +150,7 @@ static int run(const struct sup_options *o)
 	else
 		rc = loop_run(l);
 	sup_close(s);
+	loop_close(l);
 	return rc ? EXIT_TEMPORARY : EXIT_DONE;
 }
 

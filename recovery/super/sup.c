@@ -250,13 +250,20 @@ void sup_stop(struct sup *s)
 
 void sup_close(struct sup *s)
 {
+	struct sup_group *g;
 	struct sup_proc *p;
+	struct sup_dev *d;
 
 	if (!s)
 		return;
-	sup_bus_close(s);
 	while ((p = LIST_FIRST(&s->procs)))
 		sup_proc_free(p);
+	while ((g = LIST_FIRST(&s->groups))) {
+		while ((d = LIST_FIRST(&g->devs)))
+			sup_dev_abandon(d);
+		sup_group_free(g);
+	}
+	sup_bus_close(s);
 	ctl_server_close(s->ctl);
 	keep_client_close(&s->keep);
 	loop_fd_stop(s->loop, &s->domains);
@@ -265,4 +272,5 @@ void sup_close(struct sup *s)
 		sup_dirs_remove(&s->dirs);
 	if (s->lock >= 0)
 		close(s->lock);
+	free(s);
 }

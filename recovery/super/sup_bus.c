@@ -11,10 +11,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define LOOK_AGAIN_NS (50 * NS_PER_MS)
+
 struct sup_bus {
 	struct sup *sup;
 	struct xsc *xs;
 	struct xenbus_scan *scan;
+	LIST_HEAD(, left) left;
 	bool was_up, was_down;
 	struct xs_kvs kvs; /* too large for the stack; used within one call */
 };
@@ -55,14 +58,37 @@ static void connect_to(struct sup_dev *d, const struct xs_kvs *peer)
 	xenbus_end_failed(d->end, d->text);
 }
 
+/* A device that was let go, whose nodes may still be there or already be those of another. */
+struct left {
+	LIST_ENTRY(left) link;
+	struct sup_bus *bus;
+	struct loop_timer timer;
+	uint32_t domid, devid;
+};
+
+static void look_again(struct loop_timer *t)
+{
+	struct left *l = CONTAINER_OF(t, struct left, timer);
+
+	LIST_REMOVE(l, link);
+	xenbus_scan_again(l->bus->scan, l->domid, l->devid);
+	free(l);
+}
+
+/* Looked for after a while only: a toolstack that takes its time, or dies before it removes the nodes, would otherwise
+ * keep us busy with finding and letting go the same device. */
 static void removed(struct sup_dev *d)
 {
 	struct sup_bus *b = d->sup->bus;
-	uint32_t domid = d->domid, devid = d->devid;
+	struct left *l = calloc(1, sizeof(*l));
 
-	sup_note(d, CTL_EV_REMOVED, "%s", "");
+	CHECK(l);
+	*l = (struct left){.bus = b, .domid = d->domid, .devid = d->devid};
+	LIST_INSERT_HEAD(&b->left, l, link);
+	loop_timer_start(b->sup->loop, &l->timer, clock_now() + LOOK_AGAIN_NS, look_again);
+	if (d->state != CTL_CLOSED || d->image >= 0)
+		sup_note(d, CTL_EV_REMOVED, "%s", "");
 	sup_dev_free(d);
-	xenbus_scan_again(b->scan, domid, devid);
 }
 
 static void on_action(struct xenbus_end *e, enum xenbus_action action, const struct xs_kvs *own, const struct xs_kvs *peer,
@@ -175,6 +201,7 @@ int sup_bus_open(struct sup *s, char *err, size_t size)
 
 	CHECK(b);
 	b->sup = s;
+	LIST_INIT(&b->left);
 	s->bus = b;
 	rc = xsc_path(strcmp(s->o.provider, "local") == 0 ? s->dirs.run : NULL, path, sizeof(path));
 	if (!rc)
@@ -188,8 +215,15 @@ int sup_bus_open(struct sup *s, char *err, size_t size)
 
 void sup_bus_close(struct sup *s)
 {
+	struct left *l;
+
 	if (!s->bus)
 		return;
+	while ((l = LIST_FIRST(&s->bus->left))) {
+		loop_timer_stop(s->loop, &l->timer);
+		LIST_REMOVE(l, link);
+		free(l);
+	}
 	xenbus_scan_close(s->bus->scan);
 	xsc_close(s->bus->xs);
 	free(s->bus);

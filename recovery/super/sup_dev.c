@@ -57,6 +57,19 @@ void sup_dev_free(struct sup_dev *d)
 		free(d);
 }
 
+/* Its descriptors end with this process, or are the keeper's as well. */
+void sup_dev_abandon(struct sup_dev *d)
+{
+	sup_bus_forget(d);
+	sup_offer_stop(d);
+	loop_timer_stop(d->sup->loop, &d->again);
+	for (uint32_t q = 0; q < d->nports; q++)
+		if (d->port[q])
+			hv_port_close(d->port[q]);
+	LIST_REMOVE(d, link);
+	free(d);
+}
+
 bool sup_dev_runs(const struct sup_dev *d)
 {
 	return d->state == CTL_CONNECTING || d->state == CTL_UP || d->state == CTL_RESUMING || d->state == CTL_FENCING;

@@ -44,7 +44,7 @@ static bool has_procs(const struct sup_group *g)
 	return false;
 }
 
-static void forget(struct sup_group *g)
+void sup_group_free(struct sup_group *g)
 {
 	loop_timer_stop(g->sup->loop, &g->start);
 	loop_timer_stop(g->sup->loop, &g->spare);
@@ -98,7 +98,7 @@ static void run(struct loop_work *w)
 	struct sup_dev *d;
 
 	if (LIST_EMPTY(&g->devs) && !has_procs(g)) {
-		forget(g);
+		sup_group_free(g);
 		return;
 	}
 	if (g->active || g->start.active || !running(g) || g->sup->stopping)

@@ -148,6 +148,7 @@ uint32_t sup_stub_uid(const struct sup *s, uint32_t domid);
 struct sup_dev *sup_dev_new(struct sup *s, uint32_t domid, uint32_t devid);
 struct sup_dev *sup_dev_find(struct sup *s, uint32_t domid, uint32_t devid);
 void sup_dev_free(struct sup_dev *d); /* reservation, ports, journal, state file: all goes */
+void sup_dev_abandon(struct sup_dev *d); /* only what we hold of it: a successor may go on */
 void sup_dev_event(struct sup_dev *d, enum sup_event ev);
 void sup_dev_save(struct sup_dev *d); /* soon */
 void sup_dev_text(struct sup_dev *d, const char *fmt, ...) PRINTF_LIKE(2, 3);
@@ -194,6 +195,7 @@ void sup_dev_assume_resumed(struct sup_proc *p, unsigned slot);
 /* sup_group.c - which process serves a group */
 struct sup_group *sup_group_of(struct sup *s, uint32_t domid, uint32_t devid);
 void sup_group_leave(struct sup_dev *d);
+void sup_group_free(struct sup_group *g); /* an empty one */
 void sup_group_kick(struct sup_group *g); /* soon: brings what runs in line with what should; frees an empty group */
 /* The set of devices changed. drain_ns 0: the active one is killed, unless it serves others as well. */
 void sup_group_change(struct sup_group *g, uint64_t drain_ns);

@@ -14,7 +14,7 @@ kill_store() {
 }
 up() { state_is a xvda up; }
 
-world_up
+world_up --hang-ms 50
 bh create a || fail "create"
 bh attach a vdev=xvda,target=mem:64M || fail "attach"
 nbd_up a xvda

@@ -9,7 +9,7 @@ up() { state_is a xvda up; }
 restarted() { [ "$(field a xvda restarts)" -gt "$1" ] && up; }
 io() { qemu-io -f raw -c "$1" "$(uri a xvda)" 2>&1; }
 
-world_up
+world_up --hang-ms 50
 bh create a || fail "create"
 bh attach a vdev=xvda,target=mem:64M,fault-hang=2048,standby=yes || fail "attach"
 nbd_up a xvda

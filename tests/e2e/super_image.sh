@@ -10,7 +10,7 @@ free() { ! locked "$1"; }
 says() { bh status "$1" xvda --json | jq -r '.[0].text' | grep -q "$2"; }
 
 truncate -s 16M "$T/a.img" "$T/ro.img"
-world_up
+world_up --hang-ms 50
 for vm in a b c; do bh create "$vm" || fail "create $vm"; done
 free "$T/a.img" || fail "the image can not be written before it is attached"
 bh attach a "vdev=xvda,target=$T/a.img" || fail "attach"
@@ -20,7 +20,9 @@ locked "$T/a.img" || fail "the image is free while its supervisor is dead"
 
 bh attach b "vdev=xvda,target=$T/a.img" >"$T/out" 2>&1
 says b "in use as xvda of a" || grep -q "in use" "$T/out" || fail "a second writer is not refused clearly: $(cat "$T/out")"
-bh attach b "vdev=xvdb,access=ro,target=$T/ro.img" && bh attach c "vdev=xvdb,access=ro,target=$T/ro.img" || fail "readers do not share"
+for vm in b c; do
+	bh attach "$vm" "vdev=xvdb,access=ro,target=$T/ro.img" || fail "readers do not share"
+done
 locked "$T/ro.img" || fail "an image with readers can be written"
 
 bh detach a xvda || fail "detach"

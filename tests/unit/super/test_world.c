@@ -302,6 +302,8 @@ int main(int argc, char **argv)
 	if (fake_stub_main(argc, argv, &status))
 		return status;
 	alarm(240);
+	if (getenv("TEST"))
+		cmocka_set_test_filter(getenv("TEST"));
 	return cmocka_run_group_tests(tests, up_per_device, world_down) +
 	       cmocka_run_group_tests(shared, up_monolithic, world_down);
 }

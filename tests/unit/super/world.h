@@ -46,6 +46,9 @@ struct guest {
 	void *page;
 };
 
+static struct guest guests[32]; /* of all tests: a guest lives as long as its world */
+static unsigned nguests;
+
 /* ---- the world */
 
 static const char *const programs[] = {"bulkhead-hub", "bulkhead-store", "bulkheadd", "bulkhead-keep"};
@@ -125,6 +128,11 @@ static int world_down(void **state)
 	int status = 0;
 
 	(void)state;
+	while (nguests) {
+		if (guests[--nguests].hv)
+			hv_close(guests[nguests].hv);
+		guests[nguests] = (struct guest){0};
+	}
 	if (!w.missing) {
 		xsc_close(w.xs);
 		loop_close(w.loop);
@@ -239,13 +247,14 @@ static void wait_introduced(uint32_t domid)
 
 static struct guest *guest_new(const char *name)
 {
-	struct guest *g = calloc(1, sizeof(*g));
+	struct guest *g = &guests[nguests++];
 	struct dev_admin_domain dom = {.uuid = "00112233-4455-6677-8899-aabbccddeeff"};
 	struct xsc_wait wait = {0};
 	static union hub_buf q;
 	uint64_t until = clock_now() + WITHIN_NS;
 	int hub, rc;
 
+	assert_true(nguests <= ARRAY_LEN(guests));
 	while ((hub = hub_client_open(w.run, HUB_ADMIN, NULL, 0, 0, NULL)) < 0 && clock_now() < until)
 		usleep(5000);
 	assert_true(hub >= 0);
