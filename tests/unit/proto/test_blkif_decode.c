@@ -131,11 +131,12 @@ static void test_operations(void **state)
 	(void)state;
 	FOR_EACH_ABI(p, abi)
 		for (unsigned op = 0; op < 256; op++) {
-			struct raw_req raw = raw_rw(p, (uint8_t)op, 1, ID, 0, segs);
+			uint8_t n = op == BLKIF_OP_FLUSH_DISKCACHE ? 0 : 1;
+			struct raw_req raw = raw_rw(p, (uint8_t)op, n, ID, 0, segs);
 			int rc = decode(&raw, abi, &all, &r);
 			bool known = op <= BLKIF_OP_FLUSH_DISKCACHE;
 
-			assert_int_equal(r.op, op == BLKIF_OP_INDIRECT ? 1 : op); /* nsegs is there the inner operation */
+			assert_int_equal(r.op, op == BLKIF_OP_INDIRECT ? n : op); /* there it is the inner operation */
 			if (known)
 				assert_int_equal(rc, 0);
 			else if (op != BLKIF_OP_DISCARD && op != BLKIF_OP_INDIRECT)
