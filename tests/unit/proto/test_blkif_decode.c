@@ -146,6 +146,22 @@ static void test_operations(void **state)
 		}
 }
 
+static void test_flush_with_data(void **state)
+{
+	const struct blkif_abi *abi;
+	struct blkif_req r;
+	uint32_t p;
+
+	(void)state;
+	FOR_EACH_ABI(p, abi)
+		for (unsigned n = 0; n < 256; n++) {
+			struct raw_req raw = raw_rw(p, BLKIF_OP_FLUSH_DISKCACHE, (uint8_t)n, ID, 0, segs);
+
+			/* the data would not be written: it must not seem to be */
+			assert_int_equal(decode(&raw, abi, &all, &r), n ? BLKIF_RSP_ERROR : 0);
+		}
+}
+
 static void test_what_was_not_offered(void **state)
 {
 	const struct blkif_limits bare = {.sectors = DISK, .sector_size = 512};
@@ -384,6 +400,7 @@ int main(void)
 		cmocka_unit_test(test_layouts),
 		cmocka_unit_test(test_bytes_of_a_32_bit_guest),
 		cmocka_unit_test(test_operations),
+		cmocka_unit_test(test_flush_with_data),
 		cmocka_unit_test(test_what_was_not_offered),
 		cmocka_unit_test(test_number_of_segments),
 		cmocka_unit_test(test_pairs_of_sectors),
