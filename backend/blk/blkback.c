@@ -87,7 +87,7 @@ int blkback_engine_fd(struct blkback_queue *q) { return engine_event_fd(q->eq); 
 
 static bool wants_retry(const struct blkback_queue *q)
 {
-	return q->retry || blk_ranges_epoch(q->dev->ranges) != q->range_epoch;
+	return !TAILQ_EMPTY(&q->todo) && (q->retry || blk_ranges_epoch(q->dev->ranges) != q->range_epoch);
 }
 
 static unsigned turn_state(struct blkback_queue *q, bool busy)

@@ -72,14 +72,13 @@ static bool first_in_queue(const struct blkback_queue *q, const struct blk_work 
 static bool get_buffer(struct pass *p, struct blk_work *w)
 {
 	uint64_t len = w->req.sectors * 512;
-	void *mem;
 
-	if (w->iov.iov_base || w->req.op == BLKIF_OP_DISCARD || len == 0)
+	if (w->buf || w->req.op == BLKIF_OP_DISCARD || len == 0)
 		return true;
-	mem = p->no_buffers ? NULL : blk_pool_get(p->q->pool, (uint32_t)((len + BH_PAGE_SIZE - 1) / BH_PAGE_SIZE));
-	p->no_buffers = !mem;
-	w->iov = (struct iovec){mem, len};
-	return mem != NULL;
+	w->buf = p->no_buffers ? NULL : blk_pool_get(p->q->pool, (uint32_t)((len + BH_PAGE_SIZE - 1) / BH_PAGE_SIZE));
+	p->no_buffers = !w->buf;
+	w->iov = (struct iovec){w->buf, len};
+	return w->buf != NULL;
 }
 
 /* One flush at a time on the device: the kernel tells only one of two that writes were lost. Held while in the engine. */
@@ -132,7 +131,7 @@ static void dispatch(struct blkback_queue *q, struct blk_work *w)
 	if (JRNL_BLAME_GENERATION(blame) != q->j->generation)
 		jrnl_blame(q->j, w->slot, JRNL_BLAME_COUNT(blame));
 	if (w->req.op != BLKIF_OP_READ && w->req.nsegs &&
-	    blk_grants_move(q->grants, w->seg, w->req.nsegs, w->iov.iov_base, false)) {
+	    blk_grants_move(q->grants, w->seg, w->req.nsegs, w->buf, false)) {
 		BLK_COUNT(q, peer_faults, 1);
 		blk_answer(q, w, BLKIF_RSP_ERROR);
 		return;
