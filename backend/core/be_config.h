@@ -23,7 +23,6 @@ int be_config_publish(struct be_config_slot *s, const struct be_config *c);
 
 /* Readers. get(): valid until the thread's next quiescent state. */
 void be_config_thread_start(void);
-void be_config_thread_end(void);
 const struct be_config *be_config_get(const struct be_config_slot *s);
 void be_config_quiescent(void);
 void be_config_offline(void);

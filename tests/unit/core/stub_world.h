@@ -354,6 +354,7 @@ static inline void stub_start(struct stub_proc *p, struct device *const *devs, u
 	int ctl[2], poke[STUB_DEVS][QUEUES_MAX];
 
 	assert_non_null(s);
+	*p = (struct stub_proc){0};
 	*s = (struct stub_start){.magic = STUB_MAGIC, .version = STUB_VERSION, .standby = how->standby, .ndevs = ndevs,
 				 .uid = how->uid, .gid = how->uid, .provider_local = 1};
 	snprintf(s->runtime_dir, sizeof(s->runtime_dir), "%s", devs[0]->w->dir);
