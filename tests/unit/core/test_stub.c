@@ -526,6 +526,44 @@ static void of_a_user_of_its_own(void **state)
 	confined("aio=threads,direct=off", STUB_UID);
 }
 
+static unsigned kib_of(const char *text, const char *key)
+{
+	const char *at = strstr(text, key);
+
+	assert_non_null(at);
+	return (unsigned)strtoul(at + strlen(key), NULL, 10);
+}
+
+/* What it alone keeps in memory, after some work; the program's text it shares with its standby and all other stubs. */
+static void an_idle_stub_is_small(void **state)
+{
+	const struct stub_how standby = {.standby = true, .kind = STUB_RESUME};
+	struct stub_proc p, next;
+	struct device d, *dp = &d;
+	char text[4096];
+	unsigned uss;
+
+	(void)state;
+	if (geteuid() != 0 || in_sanitizer) {
+		print_message("skipped: a stub's memory is seen by root only, and is a sanitizer's own in its builds\n");
+		skip();
+	}
+	device_open(&world, &d, sync_disk, 1);
+	start_fresh(&p, &d);
+	put_all(&d.q[0], BLKIF_OP_WRITE, 1);
+	guest_finish(&d.q[0]);
+	expect_all(&d.q[0], 1);
+	stub_start(&next, &dp, 1, &standby);
+	stub_says(&next, STUB_READY);
+	read_text(text, sizeof(text), "/proc/%d/%s", p.pid, "smaps_rollup");
+	uss = kib_of(text, "Private_Clean:") + kib_of(text, "Private_Dirty:");
+	print_message("private memory of an idle stub: %u KiB, of that dirty %u KiB\n", uss, kib_of(text, "Private_Dirty:"));
+	assert_true(uss < 1024);
+	stub_kill(&next);
+	stub_kill(&p);
+	device_close(&d);
+}
+
 /* ---- probe */
 
 static void probe_tells_the_geometry(void **state)
@@ -588,6 +626,7 @@ int main(void)
 		T(what_cannot_start_says_why),
 		T(powerless_whoever_starts_it),
 		T(of_a_user_of_its_own),
+		T(an_idle_stub_is_small),
 		T(probe_tells_the_geometry),
 	};
 
