@@ -20,8 +20,8 @@ bh attach a vdev=xvda,target=mem:64M || fail "attach"
 nbd_up a xvda
 wait_for 10 "state up" up
 
-fio --name=load --ioengine=nbd --uri="$(uri a xvda)" --rw=randrw --bs=4k --iodepth=16 --size=64M --time_based --runtime=12 \
-	--verify=crc32c --verify_fatal=1 --verify_async=0 --norandommap=0 --randseed="${SEED:-1}" --minimal >"$T/fio" 2>&1 &
+fio --name=load --ioengine=nbd --uri="$(uri a xvda)" --rw=randwrite --bs=4k --iodepth=16 --size=64M --time_based --runtime=12 \
+	--verify=crc32c --verify_fatal=1 --verify_backlog=256 --verify_state_save=0 --randseed="${SEED:-1}" --minimal >"$T/fio" 2>&1 &
 fio_pid=$!
 sleep 0.5
 for round in 1 2 3 4 5; do
