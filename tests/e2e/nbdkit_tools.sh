@@ -97,9 +97,9 @@ if [ -w /dev/fuse ] && command -v nbdfuse fuse2fs mke2fs fusermount3 e2fsck moun
 	fuse2fs -f -o fakeroot,rw "$T/disk" "$T/mnt" >"$T/fuse2fs" 2>&1 &
 	FS=$!
 	wait_for 10 "file system" mountpoint -q "$T/mnt"
-	cp -r docs "$T/mnt/docs" || fail "copy into the file system"
+	cp -r tests "$T/mnt/tests" || fail "copy into the file system"
 	bh kill A xvda >/dev/null
-	diff -r docs "$T/mnt/docs" || fail "the file system has other content"
+	diff -r tests "$T/mnt/tests" || fail "the file system has other content"
 	fusermount3 -u "$T/mnt" || fail "unmount"
 	wait $FS || fail "fuse2fs: $(cat "$T/fuse2fs")"
 	e2fsck -fn "$T/disk" >"$T/fsck" 2>&1 || fail "e2fsck: $(cat "$T/fsck")"

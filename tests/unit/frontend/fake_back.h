@@ -298,6 +298,13 @@ static inline unsigned fake_serve(struct fake_world *w, bool backwards)
 static inline void fake_event(struct fake_world *w) { fake_tell(((struct fake_port *)w->q->port)->in); }
 static inline bool fake_notified(struct fake_world *w) { return fake_take(((struct fake_port *)w->q->port)->out); }
 
+/* A backend that offers everything, and a frontend that asks for a ring of one page. */
+static const struct vbd_offer full = {
+	.sectors = FAKE_DISK / 512, .sector_size = 512, .physical_size = 512, .flush = true, .barrier = true, .discard = true,
+	.discard_secure = true, .persistent = true, .max_indirect = 256, .max_queues = 4, .max_ring_order = 4,
+};
+static const struct blkfront_open plain = { .ring_pages = 1 };
+
 /* ---- ios */
 
 struct fake_io {
