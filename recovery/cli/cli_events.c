@@ -1,7 +1,6 @@
 /* cli_events.c - a live log of what the supervisor saw and did. */
 #include "recovery/cli/cli.h"
 #include "recovery/ctl/ctl_client.h"
-#include "ring/base/err.h"
 #include "ring/os/clock.h"
 
 #include <jansson.h>
@@ -50,12 +49,43 @@ static void print_line(const struct ctl_event *e)
 		printf("(%u events missed)\n", e->missed);
 }
 
+static void print(const struct cli *c, const struct ctl_event *e)
+{
+	if (c->json)
+		print_json(e);
+	else
+		print_line(e);
+	if (fflush(stdout))
+		exit(CLI_OK); /* whoever read it has gone */
+}
+
+/* One supervisor's events, to its end. */
+static void follow(const struct cli *c, int sock, uint64_t past)
+{
+	struct ctl_reply reply;
+	struct ctl_event e;
+	int rc = ctl_client_events(sock, past, &reply);
+
+	while (rc >= 0 && (rc = ctl_client_event(sock, &e)) == 1)
+		print(c, &e);
+	close(sock);
+}
+
+/* A supervisor that was killed is back in a moment; what its successor has seen until we reach it is among its past. */
+static int again(const struct cli *c)
+{
+	uint64_t deadline = clock_now() + CLI_DEADLINE_NS;
+	int sock;
+
+	while ((sock = ctl_client_open(c->runtime_dir)) < 0 && clock_now() < deadline)
+		nanosleep(&(struct timespec){.tv_nsec = 5000000}, NULL);
+	return sock;
+}
+
 int cli_events(struct cli *c, int argc, char **argv)
 {
-	struct ctl_reply reply = {0};
-	struct ctl_event e;
-	unsigned long past = 0;
-	int rc, sock;
+	uint64_t past = 0;
+	int sock;
 
 	for (int i = 0; i < argc; i++) {
 		char *end = NULL;
@@ -68,15 +98,7 @@ int cli_events(struct cli *c, int argc, char **argv)
 	sock = cli_supervisor(c);
 	if (sock < 0)
 		return CLI_FAILED;
-	rc = ctl_client_events(sock, past, &reply);
-	while (rc >= 0 && (rc = ctl_client_event(sock, &e)) == 1) {
-		if (c->json)
-			print_json(&e);
-		else
-			print_line(&e);
-		if (fflush(stdout))
-			return CLI_OK; /* whoever read it has gone */
-	}
-	close(sock);
-	return cli_fail("the supervisor in %s ended: %s", c->runtime_dir, reply.text[0] ? reply.text : err_str(rc));
+	for (; sock >= 0; sock = again(c), past = CTL_EVENTS_PAST)
+		follow(c, sock, past);
+	return cli_fail("the supervisor in %s has ended", c->runtime_dir);
 }
