@@ -276,11 +276,11 @@ static int serve(struct stub *s)
 	uint64_t wait_ns = UINT64_MAX;
 	int status = 0;
 
-	for (;;) {
+	while (!status) {
 		if (!s->parked && !s->draining)
 			status = start_devices(s, &wait_ns);
 		if (status)
-			return status;
+			break;
 		if (s->draining && drained(s))
 			return STUB_EXIT_DRAINED;
 		if (!s->parked && all_broken(s))
@@ -290,6 +290,7 @@ static int serve(struct stub *s)
 		be_ctl_sleep(&s->ctl, wait_ns);
 		status = take_messages(s);
 	}
+	return status;
 }
 
 int be_boot_serve(const char *name, const struct be_class *const *classes)
