@@ -194,6 +194,8 @@ static void act(struct sup_dev *d, enum sup_action what, enum ctl_state from)
 		sup_group_kick(d->group);
 		break;
 	case SUP_DO_ONLINE:
+		/* Before the guest is told, or a successor of ours would begin this connection anew, over requests in it. */
+		save(&d->save);
 		sup_note(d, CTL_EV_CONNECTED, "%u queues of %u pages", d->conn.nqueues, d->conn.ring_pages);
 		sup_bus_online(d);
 		sup_group_settled(d->group);

@@ -96,7 +96,7 @@ static void sizes(void **state)
 	assert_int_equal(spec_size("1MB", &n), -EINVAL);
 	assert_int_equal(spec_size("1X", &n), -EINVAL);
 	assert_int_equal(spec_size("18446744073709551616", &n), -ERANGE);
-	assert_int_equal(spec_size("17000000000G", &n), -ERANGE);
+	assert_int_equal(spec_size("18000000000G", &n), -ERANGE);
 }
 
 int main(void)
