@@ -103,6 +103,17 @@ if [ -w /dev/fuse ] && command -v nbdfuse fuse2fs mke2fs fusermount3 e2fsck moun
 	fusermount3 -u "$T/mnt" || fail "unmount"
 	wait $FS || fail "fuse2fs: $(cat "$T/fuse2fs")"
 	e2fsck -fn "$T/disk" >"$T/fsck" 2>&1 || fail "e2fsck: $(cat "$T/fsck")"
+	if [ "$(id -u)" = 0 ] && mount -o loop "$T/disk" "$T/mnt" 2>/dev/null; then
+		at_exit "umount $T/mnt 2>/dev/null"
+		diff -r tests "$T/mnt/tests" || fail "the kernel's file system sees other content"
+		bh kill A xvda >/dev/null
+		cp -r tests "$T/mnt/again" || fail "writing through the kernel's file system"
+		sync -f "$T/mnt" || fail "sync of the kernel's file system"
+		umount "$T/mnt" || fail "unmount of the loop device"
+		e2fsck -fn "$T/disk" >"$T/fsck" 2>&1 || fail "e2fsck: $(cat "$T/fsck")"
+	else
+		echo "no loop mount: not root, or not possible here"
+	fi
 	fusermount3 -u "$T/disk" || fail "unmount of nbdfuse"
 else
 	echo "no file system test: no /dev/fuse, or nbdfuse, fuse2fs, mke2fs not installed"
