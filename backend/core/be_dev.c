@@ -161,19 +161,22 @@ uint64_t be_dev_wait_ns(const struct be_dev *d)
 	return clock_now() - d->waiting_since < WAIT_SOON_NS ? WAIT_NS : WAIT_LATE_NS;
 }
 
-/* Until a queue's worker is awake, which may take longer than the whole resume, this thread does its work. */
+/* Until a queue's worker is awake, which may take longer than the whole resume, this thread does its work. The first turns
+ * are short: a guest's pages are not mapped yet, and what is answered is shown at a turn's end. */
 static void hand_over(struct be_dev *d)
 {
 	uint32_t n = d->sd->conn.nqueues, left = n;
+	unsigned budget = 1;
 	uint64_t until = clock_now() + HAND_OVER_NS;
 	bool busy = false;
 
 	for (uint32_t i = 0; i < n; i++)
-		busy |= be_worker_turn(&d->worker[i]) & BE_BUSY;
+		busy |= be_worker_turn(&d->worker[i], budget) & BE_BUSY;
 	for (uint32_t i = 0; i < n; i++)
 		be_worker_call(&d->worker[i]);
 	while (left && busy && clock_now() < until) {
 		busy = false;
+		budget = MIN(2 * budget, BE_WORKER_BUDGET);
 		for (uint32_t i = 0; i < n; i++) {
 			struct be_worker *w = &d->worker[i];
 
@@ -183,7 +186,7 @@ static void hand_over(struct be_dev *d)
 				be_worker_release(w);
 				left--;
 			} else {
-				busy |= be_worker_turn(w) & BE_BUSY;
+				busy |= be_worker_turn(w, budget) & BE_BUSY;
 			}
 		}
 	}

@@ -12,7 +12,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define BUDGET 64u
 #define POKE_TURNS 16u		       /* busy, it looks at the clock every so many turns, and at its poke socket when */
 #define POKE_NS (5 * NS_PER_MS)	       /* it did not for so long */
 #define STACK_BYTES ((size_t)256 << 10)
@@ -155,7 +154,7 @@ static void *run(void *arg)
 	park(w);
 	w->class->awake(w->queue);
 	for (;;) {
-		unsigned did = w->class->turn(w->queue, BUDGET);
+		unsigned did = w->class->turn(w->queue, BE_WORKER_BUDGET);
 		uint32_t max_us = be_config_get(w->config)->poll_us;
 
 		if (did & BE_HALTED)
@@ -193,11 +192,11 @@ int be_worker_start(struct be_worker *w)
 	return -rc;
 }
 
-unsigned be_worker_turn(struct be_worker *w)
+unsigned be_worker_turn(struct be_worker *w, unsigned budget)
 {
 	store_relaxed(&w->lent, 1);
 	w->class->awake(w->queue);
-	return w->class->turn(w->queue, BUDGET);
+	return w->class->turn(w->queue, budget);
 }
 
 void be_worker_call(struct be_worker *w)

@@ -35,8 +35,10 @@ struct be_worker {
 
 /* What stands before wake_fd is the caller's to fill in, the rest zero. Makes the thread, parked. */
 int be_worker_start(struct be_worker *w);
+#define BE_WORKER_BUDGET 64u
+
 /* One turn in the caller's thread, before the release. enum be_turn. */
-unsigned be_worker_turn(struct be_worker *w);
+unsigned be_worker_turn(struct be_worker *w, unsigned budget);
 /* Wakes it for its release, which costs least once it has arrived. */
 void be_worker_call(struct be_worker *w);
 bool be_worker_arrived(const struct be_worker *w);

@@ -450,4 +450,86 @@ static inline void stub_kill(struct stub_proc *p)
 	assert_true(WIFSIGNALED(stub_end(p)));
 }
 
+/* ---- common steps */
+
+static struct world world;
+static const char *const sync_disk = "mem:1M";
+
+static inline void fill(struct guest_queue *q, unsigned id, unsigned stamp)
+{
+	for (unsigned i = 0; i < BH_PAGE_SIZE / sizeof(stamp); i++)
+		((unsigned *)(void *)guest_page(q, id))[i] = stamp + i;
+}
+
+static inline bool is_filled(struct guest_queue *q, unsigned id, unsigned stamp)
+{
+	for (unsigned i = 0; i < BH_PAGE_SIZE / sizeof(stamp); i++)
+		if (((unsigned *)(void *)guest_page(q, id))[i] != stamp + i)
+			return false;
+	return true;
+}
+
+/* One request for every slot, each for a block of its own. */
+static inline void put_all(struct guest_queue *q, unsigned op, unsigned stamp)
+{
+	for (unsigned id = 0; id < SLOTS; id++) {
+		if (op == BLKIF_OP_WRITE)
+			fill(q, id, stamp + id);
+		else
+			memset(guest_page(q, id), 0, BH_PAGE_SIZE);
+		guest_put(q, op, id, id);
+	}
+	guest_push(q);
+}
+
+static inline void expect_all(struct guest_queue *q, unsigned stamp)
+{
+	put_all(q, BLKIF_OP_READ, 0);
+	guest_finish(q);
+	assert_int_equal(q->wrong, 0);
+	for (unsigned id = 0; id < SLOTS; id++)
+		assert_true(is_filled(q, id, stamp + id));
+}
+
+static inline void start_fresh(struct stub_proc *p, struct device *d)
+{
+	struct stub_msg m;
+
+	stub_start(p, &d, 1, &(struct stub_how){0});
+	m = stub_says(p, STUB_CONNECTED);
+	assert_int_equal(m.serial, d->sd.serial);
+	assert_int_equal(m.generation, 1);
+}
+
+static inline void resume(struct stub_proc *p, struct device *d)
+{
+	stub_start(p, &d, 1, &(struct stub_how){.kind = STUB_RESUME});
+}
+
+/* ---- for cmocka: one world for all tests of a program */
+
+static inline int open_world(void **state)
+{
+	(void)state;
+	signal(SIGPIPE, SIG_IGN);
+	world_open(&world);
+	return 0;
+}
+
+static inline int reap_stubs(void **state)
+{
+	(void)state;
+	world_reap_stubs(&world);
+	return 0;
+}
+
+static inline int close_world(void **state)
+{
+	(void)state;
+	world_close(&world);
+	return 0;
+}
+
+#define T(f) cmocka_unit_test_teardown(f, reap_stubs)
+
 #endif

@@ -1,62 +1,7 @@
-/* bulkhead-blk itself over a real hub: started, killed, taken over, drained, confined, refused. */
+/* bulkhead-blk itself over a real hub: started, killed, taken over, drained, refused. */
 #include "tests/unit/core/stub_world.h"
 
-#include <dirent.h>
-
-static struct world world;
-static const char *const sync_disk = "mem:1M";
 static const char *const slow_disk = "mem:1M,delay=20";
-
-static void fill(struct guest_queue *q, unsigned id, unsigned stamp)
-{
-	for (unsigned i = 0; i < BH_PAGE_SIZE / sizeof(stamp); i++)
-		((unsigned *)(void *)guest_page(q, id))[i] = stamp + i;
-}
-
-static bool is_filled(struct guest_queue *q, unsigned id, unsigned stamp)
-{
-	for (unsigned i = 0; i < BH_PAGE_SIZE / sizeof(stamp); i++)
-		if (((unsigned *)(void *)guest_page(q, id))[i] != stamp + i)
-			return false;
-	return true;
-}
-
-/* One request for every slot, each for a block of its own. */
-static void put_all(struct guest_queue *q, unsigned op, unsigned stamp)
-{
-	for (unsigned id = 0; id < SLOTS; id++) {
-		if (op == BLKIF_OP_WRITE)
-			fill(q, id, stamp + id);
-		else
-			memset(guest_page(q, id), 0, BH_PAGE_SIZE);
-		guest_put(q, op, id, id);
-	}
-	guest_push(q);
-}
-
-static void expect_all(struct guest_queue *q, unsigned stamp)
-{
-	put_all(q, BLKIF_OP_READ, 0);
-	guest_finish(q);
-	assert_int_equal(q->wrong, 0);
-	for (unsigned id = 0; id < SLOTS; id++)
-		assert_true(is_filled(q, id, stamp + id));
-}
-
-static void start_fresh(struct stub_proc *p, struct device *d)
-{
-	struct stub_msg m;
-
-	stub_start(p, &d, 1, &(struct stub_how){0});
-	m = stub_says(p, STUB_CONNECTED);
-	assert_int_equal(m.serial, d->sd.serial);
-	assert_int_equal(m.generation, 1);
-}
-
-static void resume(struct stub_proc *p, struct device *d)
-{
-	stub_start(p, &d, 1, &(struct stub_how){.kind = STUB_RESUME});
-}
 
 /* ---- life and death */
 
@@ -198,6 +143,7 @@ static void a_standby_takes_over(void **state)
 
 	(void)state;
 	device_open(&world, &d, sync_disk, 1);
+	d.sd.conn.features |= CONN_PERSISTENT; /* as of every real guest */
 	start_fresh(&p, &d);
 	for (unsigned i = 0; i < DEATHS; i++) {
 		stub_start(&next, &dp, 1, &standby);
@@ -222,6 +168,7 @@ static void a_plain_start_takes_over(void **state)
 
 	(void)state;
 	device_open(&world, &d, sync_disk, 1);
+	d.sd.conn.features |= CONN_PERSISTENT; /* as of every real guest */
 	start_fresh(&p, &d);
 	for (unsigned i = 0; i < DEATHS; i++) {
 		took[i] = outage(&d, &p, NULL);
@@ -410,160 +357,6 @@ static void what_cannot_start_says_why(void **state)
 	device_close(&d);
 }
 
-/* ---- confinement */
-
-#ifdef BULKHEAD_SAN
-static const bool in_sanitizer = true; /* stays dumpable */
-#else
-static const bool in_sanitizer = false;
-#endif
-
-static void read_text(char *text, size_t size, const char *fmt, pid_t pid, const char *rest)
-{
-	char path[512];
-	ssize_t n;
-	int fd;
-
-	snprintf(path, sizeof(path), fmt, pid, rest);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	assert_true(fd >= 0);
-	n = read(fd, text, size - 1);
-	assert_true(n > 0);
-	text[n] = '\0';
-	close(fd);
-}
-
-static void every_thread_is_powerless(pid_t pid, uint32_t uid)
-{
-	char path[64], text[8192], ids[64];
-	unsigned threads = 0;
-	struct dirent *e;
-	DIR *dir;
-
-	snprintf(path, sizeof(path), "/proc/%d/task", pid);
-	snprintf(ids, sizeof(ids), "Uid:\t%u\t%u\t%u\t%u\n", uid, uid, uid, uid);
-	dir = opendir(path);
-	assert_non_null(dir);
-	while ((e = readdir(dir))) {
-		if (e->d_name[0] == '.')
-			continue;
-		read_text(text, sizeof(text), "/proc/%d/task/%s/status", pid, e->d_name);
-		if (!strstr(text, ids) || !strstr(text, "CapPrm:\t0000000000000000") ||
-		    !strstr(text, "CapEff:\t0000000000000000") || !strstr(text, "NoNewPrivs:\t1"))
-			fail_msg("thread %s has rights left:\n%s", e->d_name, text);
-		threads++;
-	}
-	closedir(dir);
-	assert_true(threads >= 2);
-}
-
-/* Nothing that the record did not name: no terminal's, no test's descriptor. */
-static void no_descriptor_of_ours(pid_t pid)
-{
-	char path[64], target[256];
-	struct dirent *e;
-	DIR *dir;
-
-	snprintf(path, sizeof(path), "/proc/%d/fd", pid);
-	dir = opendir(path);
-	assert_non_null(dir);
-	while ((e = readdir(dir))) {
-		ssize_t n = readlinkat(dirfd(dir), e->d_name, target, sizeof(target) - 1);
-
-		target[n < 0 ? 0 : n] = '\0';
-		if (strstr(target, "stray"))
-			fail_msg("descriptor %s is %s", e->d_name, target);
-	}
-	closedir(dir);
-}
-
-/* options: NULL for a disk in memory, else of one in a file. */
-static void confined(const char *options, uint32_t uid)
-{
-	int stray = memfd_create("stray", 0); /* not close-on-exec: somebody's mistake */
-	struct stub_proc p;
-	struct device d, *dp = &d;
-	struct stat st;
-	char path[64];
-
-	device_open(&world, &d, sync_disk, 1);
-	if (options)
-		snprintf(d.sd.spec, sizeof(d.sd.spec), "file:%s,%s", d.image_path, options);
-	stub_start(&p, &dp, 1, &(struct stub_how){.uid = uid});
-	stub_says(&p, STUB_CONNECTED);
-	if (geteuid() == 0) {
-		every_thread_is_powerless(p.pid, uid);
-		no_descriptor_of_ours(p.pid);
-	}
-	snprintf(path, sizeof(path), "/proc/%d/mem", p.pid);
-	assert_int_equal(stat(path, &st), 0);
-	assert_true(in_sanitizer || st.st_uid == 0); /* as of a process that is not dumpable, whoever it belongs to */
-	put_all(&d.q[0], BLKIF_OP_WRITE, 77);
-	guest_finish(&d.q[0]);
-	expect_all(&d.q[0], 77);
-	stub_kill(&p);
-	close(stray);
-	device_close(&d);
-}
-
-#define STUB_UID 61234u
-
-static void powerless_whoever_starts_it(void **state)
-{
-	(void)state;
-	confined(NULL, 0);
-}
-
-static void of_a_user_of_its_own(void **state)
-{
-	(void)state;
-	if (geteuid() != 0) {
-		print_message("skipped: only root can start a stub as another user\n");
-		skip();
-	}
-	confined(NULL, STUB_UID);
-	confined("aio=uring,direct=off", STUB_UID); /* the io_uring's own thread as well */
-	confined("aio=threads,direct=off", STUB_UID);
-}
-
-static unsigned kib_of(const char *text, const char *key)
-{
-	const char *at = strstr(text, key);
-
-	assert_non_null(at);
-	return (unsigned)strtoul(at + strlen(key), NULL, 10);
-}
-
-/* What it alone keeps in memory, after some work; the program's text it shares with its standby and all other stubs. */
-static void an_idle_stub_is_small(void **state)
-{
-	const struct stub_how standby = {.standby = true, .kind = STUB_RESUME};
-	struct stub_proc p, next;
-	struct device d, *dp = &d;
-	char text[4096];
-	unsigned uss;
-
-	(void)state;
-	if (geteuid() != 0 || in_sanitizer) {
-		print_message("skipped: a stub's memory is seen by root only, and is a sanitizer's own in its builds\n");
-		skip();
-	}
-	device_open(&world, &d, sync_disk, 1);
-	start_fresh(&p, &d);
-	put_all(&d.q[0], BLKIF_OP_WRITE, 1);
-	guest_finish(&d.q[0]);
-	expect_all(&d.q[0], 1);
-	stub_start(&next, &dp, 1, &standby);
-	stub_says(&next, STUB_READY);
-	read_text(text, sizeof(text), "/proc/%d/%s", p.pid, "smaps_rollup");
-	uss = kib_of(text, "Private_Clean:") + kib_of(text, "Private_Dirty:");
-	print_message("private memory of an idle stub: %u KiB, of that dirty %u KiB\n", uss, kib_of(text, "Private_Dirty:"));
-	assert_true(uss < 1024);
-	stub_kill(&next);
-	stub_kill(&p);
-	device_close(&d);
-}
-
 /* ---- probe */
 
 static void probe_tells_the_geometry(void **state)
@@ -587,31 +380,8 @@ static void probe_tells_the_geometry(void **state)
 	device_close(&d);
 }
 
-static int open_world(void **state)
-{
-	(void)state;
-	signal(SIGPIPE, SIG_IGN);
-	world_open(&world);
-	return 0;
-}
-
-static int reap_stubs(void **state)
-{
-	(void)state;
-	world_reap_stubs(&world);
-	return 0;
-}
-
-static int close_world(void **state)
-{
-	(void)state;
-	world_close(&world);
-	return 0;
-}
-
 int main(void)
 {
-#define T(f) cmocka_unit_test_teardown(f, reap_stubs)
 	const struct CMUnitTest t[] = {
 		T(serves_and_drains),
 		T(a_drain_answers_what_was_taken),
@@ -624,9 +394,6 @@ int main(void)
 		T(another_connections_journal_is_left_alone),
 		T(a_broken_ring_halts_its_device_only),
 		T(what_cannot_start_says_why),
-		T(powerless_whoever_starts_it),
-		T(of_a_user_of_its_own),
-		T(an_idle_stub_is_small),
 		T(probe_tells_the_geometry),
 	};
 

@@ -164,13 +164,13 @@ static void silent_while_its_queue_is_lent(void **state)
 
 	(void)state;
 	store_relaxed(&b->q.keep_busy, 1);
-	assert_int_equal(be_worker_turn(&b->w), BE_BUSY);
+	assert_int_equal(be_worker_turn(&b->w, 1), BE_BUSY);
 	assert_int_equal(load_relaxed(&b->q.is_awake), 1);
 	be_worker_call(&b->w);
 	UNTIL(be_worker_arrived(&b->w));
 	assert_int_equal(send(b->poke, "p", 1, 0), 1);
 	assert_int_equal(poll(&p, 1, 20), 0);
-	assert_int_equal(be_worker_turn(&b->w), BE_BUSY);
+	assert_int_equal(be_worker_turn(&b->w, 1), BE_BUSY);
 	assert_int_equal(load_relaxed(&b->q.turns), 2);
 	assert_false(be_worker_released(&b->w));
 	be_worker_release(&b->w);
