@@ -11,8 +11,8 @@ run() {
 	secs=$((kills / 8 + 2))
 	bh attach A "vdev=$vdev,target=$target" "$@" || fail "attach $target"
 	nbd_up A $vdev
-	fio --name=x --ioengine=nbd --uri="$(uri A $vdev)" --rw=randrw --bs="${BS:-4k}" --size=32M --iodepth=16 \
-		--time_based --runtime=$secs --verify=crc32c --verify_fatal=1 --verify_backlog=128 --randrepeat=0 \
+	fio --name=x --ioengine=nbd --uri="$(uri A $vdev)" --rw=randwrite --bs="${BS:-4k}" --size=32M --iodepth=16 \
+		--time_based --runtime=$secs --verify=crc32c --verify_fatal=1 --verify_backlog=128 --verify_state_save=0 --randrepeat=0 \
 		>"$T/fio.log" 2>&1 &
 	local pid=$!
 	for _ in $(seq "$kills"); do
