@@ -42,7 +42,7 @@ void blkfront_choose(struct blkfront *f, const struct blkfront_open *o, const st
 		.secure_discard = offer->discard && offer->discard_secure,
 		.persistent = offer->persistent && !o->no_persistent,
 	};
-	f->info.depth = fe_ring_entries(f->info.ring_pages, f->protocol);
+	f->info.depth = blkif_ring_entries(f->info.ring_pages, blkif_abi(f->protocol));
 	store_relaxed(&f->size, f->info.size);
 }
 

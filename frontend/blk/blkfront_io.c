@@ -10,9 +10,8 @@
 #include <xen/io/blkif.h>
 
 #define SECTOR 512u
-#define SEGS_PER_PAGE (BH_PAGE_SIZE / sizeof(struct blkif_request_segment))
 #define INDIRECT_PAGES(nsegs) \
-	((nsegs) <= BLKIF_MAX_SEGMENTS_PER_REQUEST ? 0 : ((nsegs) + SEGS_PER_PAGE - 1) / SEGS_PER_PAGE)
+	((nsegs) <= BLKIF_MAX_SEGMENTS_PER_REQUEST ? 0 : ((nsegs) + BLKIF_SEGS_PER_PAGE - 1) / BLKIF_SEGS_PER_PAGE)
 
 /* ---- lists of ios ---- */
 
@@ -246,7 +245,7 @@ static void fill_indirect(struct blkfront_queue *q, struct blkfront_req *r, cons
 
 	req->indirect = true;
 	for (unsigned done = 0, i = 0; done < nsegs; i++) {
-		unsigned n = MIN(nsegs - done, (unsigned)SEGS_PER_PAGE);
+		unsigned n = MIN(nsegs - done, (unsigned)BLKIF_SEGS_PER_PAGE);
 
 		memcpy(q->pool.page[page].addr, seg + done, n * sizeof(*seg));
 		req->page[i] = q->pool.page[page].gref;

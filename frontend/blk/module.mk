@@ -1,5 +1,5 @@
 frontend/blk.SRCS := blkfront.c blkfront_io.c blkfront_queue.c blkfront_xs.c blk_threads.c blk_verify.c
-frontend/blk.USES := ring/base ring/os ring/hv xenstore-glue/wire xenstore-glue/client xenstore-glue/bus frontend/core
+frontend/blk.USES := ring/base ring/os ring/proto ring/hv xenstore-glue/wire xenstore-glue/client xenstore-glue/bus frontend/core
 blkfront_modules := frontend/blk frontend/core xenstore-glue/bus xenstore-glue/client xenstore-glue/wire ring/hv ring/os ring/base
 PROGS += bulkhead-blkfront
 bulkhead-blkfront.SRC := frontend/blk/main_blk.c

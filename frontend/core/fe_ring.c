@@ -9,41 +9,18 @@
 #include <stddef.h>
 #include <string.h>
 
-/* The i386 ABI has no padding before 64-bit words: each of them, and what follows, is 4 bytes earlier than in x86_64's,
- * whose layouts the structs of blkif.h are on this host. */
-#define X86_32_SHIFT 4u
-#define X86_32_REQUEST 108u
-#define X86_32_RESPONSE 12u
-static_assert(sizeof(void *) == 8 && sizeof(struct blkif_request) == 112, "blkif.h as x86_64 lays it out");
-static_assert(offsetof(struct blkif_request, id) == 8 && offsetof(struct blkif_request_indirect, indirect_grefs) == 28,
-	      "blkif.h as x86_64 lays it out");
-static_assert(offsetof(struct blkif_response, operation) == 8 && offsetof(struct blkif_response, status) == 10,
-	      "a response is laid out alike in both ABIs");
-
-static uint32_t stride_of(enum conn_protocol protocol)
-{
-	return protocol == CONN_X86_32 ? X86_32_REQUEST : (uint32_t)sizeof(union blkif_sring_entry);
-}
-
-uint32_t fe_ring_entries(unsigned pages, enum conn_protocol protocol)
-{
-	uint32_t n = (uint32_t)((pages * BH_PAGE_SIZE - offsetof(struct blkif_sring, ring)) / stride_of(protocol));
-
-	return 1u << (31 - __builtin_clz(n));
-}
-
 void fe_ring_init(struct fe_ring *r, void *mem, unsigned pages, enum conn_protocol protocol)
 {
-	*r = (struct fe_ring){ .sring = mem, .protocol = protocol };
-	r->entries = fe_ring_entries(pages, protocol);
-	r->stride = stride_of(protocol);
+	*r = (struct fe_ring){ .sring = mem, .abi = blkif_abi(protocol) };
+	CHECK(r->abi);
+	r->entries = blkif_ring_entries(pages, r->abi);
 	pm_store32(&r->sring->req_event, 1);
 	pm_store32(&r->sring->rsp_event, 1);
 }
 
 static void *slot(const struct fe_ring *r, uint32_t index)
 {
-	return (char *)r->sring->ring + (size_t)(index & (r->entries - 1)) * r->stride;
+	return (char *)r->sring->ring + (size_t)(index & (r->entries - 1)) * r->abi->stride;
 }
 
 union wire {
@@ -83,17 +60,15 @@ static void encode(const struct fe_request *req, union wire *w)
 
 void fe_ring_put(struct fe_ring *r, const struct fe_request *req)
 {
+	const size_t id = offsetof(struct blkif_request, id);
 	union wire w;
 	char *at = slot(r, r->req_put);
 
 	CHECK(r->req_put - r->rsp_taken < r->entries);
 	encode(req, &w);
-	if (r->protocol == CONN_X86_32) {
-		size_t head = offsetof(struct blkif_request, id) - X86_32_SHIFT;
-
-		memmove(w.bytes + head, w.bytes + head + X86_32_SHIFT, sizeof(w.bytes) - head - X86_32_SHIFT);
-	}
-	pm_copy(at, w.bytes, r->stride);
+	/* i386 has no padding before 64-bit words: what follows the first of them lies that much earlier. */
+	memmove(w.bytes + r->abi->id, w.bytes + id, sizeof(w.bytes) - id);
+	pm_copy(at, w.bytes, r->abi->req_size);
 	r->req_put++;
 }
 
@@ -120,7 +95,7 @@ int fe_ring_take(struct fe_ring *r, struct fe_response *rsp)
 		return -EPEER;
 	if (prod == r->rsp_taken)
 		return 0;
-	memcpy(&wire, slot(r, r->rsp_taken), X86_32_RESPONSE);
+	memcpy(&wire, slot(r, r->rsp_taken), MIN(r->abi->rsp_size, sizeof(wire)));
 	barrier();
 	r->rsp_taken++;
 	*rsp = (struct fe_response){ .id = wire.id, .op = wire.operation, .status = wire.status };

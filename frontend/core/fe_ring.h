@@ -7,19 +7,12 @@
 #ifndef BULKHEAD_FRONTEND_CORE_FE_RING_H
 #define BULKHEAD_FRONTEND_CORE_FE_RING_H
 
-#include "ring/base/base.h"
-#include "ring/base/conn.h"
-
-#include <stdbool.h>
-#include <xen/xen.h>
-
-#include <xen/io/blkif.h>
+#include "ring/proto/blkif_abi.h"
 
 struct fe_ring {
 	struct blkif_sring *sring; /* only its indices: slots are found by stride */
-	enum conn_protocol protocol;
+	const struct blkif_abi *abi;
 	uint32_t entries;	   /* a power of two */
-	uint32_t stride;	   /* bytes of a slot */
 	uint32_t req_put;	   /* next to be written, not yet published */
 	uint32_t req_published;
 	uint32_t rsp_taken;
@@ -43,8 +36,6 @@ struct fe_response {
 	int16_t status;
 };
 
-/* Slots of a ring of that many pages. */
-uint32_t fe_ring_entries(unsigned pages, enum conn_protocol protocol);
 /* Makes an empty ring of zeroed memory. */
 void fe_ring_init(struct fe_ring *r, void *mem, unsigned pages, enum conn_protocol protocol);
 /* Writes one request, unpublished. There must be room: at most `entries` may be unanswered (CHECKed). */

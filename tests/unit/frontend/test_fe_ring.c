@@ -33,16 +33,6 @@ static void put(struct rig *g, unsigned n)
 	}
 }
 
-static void sizes(void **state)
-{
-	(void)state;
-	for (unsigned pages = 1; pages <= CONN_RING_PAGES_MAX; pages *= 2) {
-		assert_int_equal(fe_ring_entries(pages, CONN_NATIVE), 32 * pages);
-		assert_int_equal(fe_ring_entries(pages, CONN_X86_32), 32 * pages);
-		assert_int_equal(fe_ring_entries(pages, CONN_X86_64), 32 * pages);
-	}
-}
-
 static void answers_to_what_was_not_published(void **state)
 {
 	struct fe_response rsp;
@@ -109,7 +99,6 @@ static void arms_for_the_next_answer(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(sizes),
 		cmocka_unit_test(answers_to_what_was_not_published),
 		cmocka_unit_test(notified_when_asked),
 		cmocka_unit_test(arms_for_the_next_answer),
