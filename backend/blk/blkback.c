@@ -126,7 +126,7 @@ unsigned blkback_turn(struct blkback_queue *q, unsigned budget)
 		return BLKBACK_HALTED;
 	}
 	if (taken > 0 || (!TAILQ_EMPTY(&q->todo) && (wants_retry(q) || !busy)))
-		busy |= blk_run_todo(q);
+		busy |= blk_run_todo(q, budget);
 	engine_kick(q->eq);
 	blk_reap(q); /* engines that answer at once have done so */
 	busy |= blk_publish(q, false);

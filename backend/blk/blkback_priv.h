@@ -107,8 +107,8 @@ bool blk_gate_enter(struct blkback *b, struct blk_work *w);
 void blk_gate_leave(struct blkback *b, struct blk_work *w);
 /* w was answered: if it was a suspect, it is none any more. */
 void blk_gate_acquit(struct blkback *b, struct blk_work *w);
-/* blkback_run.c: tries everything in todo once. True: something moved. */
-bool blk_run_todo(struct blkback_queue *q);
+/* blkback_run.c: tries what is in todo, until budget of them have gone. True: something moved. */
+bool blk_run_todo(struct blkback_queue *q, unsigned budget);
 /* The next step of a barrier, or of nothing. True: the engine has it again. */
 bool blk_next_step(struct blkback_queue *q, struct blk_work *w);
 /* The range rule: true when it holds its range, or has none. */

@@ -201,7 +201,7 @@ static bool try_one(struct pass *p, struct blk_work *w)
 	return true;
 }
 
-bool blk_run_todo(struct blkback_queue *q)
+bool blk_run_todo(struct blkback_queue *q, unsigned budget)
 {
 	struct pass p = {.q = q, .fence = -1};
 	struct blk_work *w, *next;
@@ -211,10 +211,16 @@ bool blk_run_todo(struct blkback_queue *q)
 	q->range_epoch = blk_ranges_epoch(q->dev->ranges);
 	for (w = TAILQ_FIRST(&q->todo); w && !q->barrier; w = next) {
 		next = TAILQ_NEXT(w, link);
-		if (try_one(&p, w))
+		if (budget == 0) {
+			q->retry = true; /* the rest after this turn's answers are out */
+			break;
+		}
+		if (try_one(&p, w)) {
 			moved = true;
-		else if (w->req.op == BLKIF_OP_WRITE_BARRIER)
+			budget--;
+		} else if (w->req.op == BLKIF_OP_WRITE_BARRIER) {
 			break; /* nothing passes a barrier */
+		}
 	}
 	return moved;
 }

@@ -37,13 +37,15 @@ static void reanswer(struct blkback_queue *q, const struct jrnl_scan *scan)
 		q->rsp_shown = q->rsp_next = READ_ONCE_U32(&q->ring.sring->rsp_prod);
 	pm_store32(&q->ring.sring->rsp_prod, (uint32_t)q->rsp_shown);
 	for (uint32_t i = 0; i < scan->nreanswer; i++) {
-		const struct jrnl_slot *s = &q->j->slot[scan->reanswer[i]];
+		uint32_t k = MUTANT(OTHER_INDEX) ? scan->nreanswer - 1 - i : i;
+		const struct jrnl_slot *s = &q->j->slot[scan->reanswer[k]];
 		uint64_t id;
 		uint8_t op;
 
 		blkif_head(s->raw, &q->ring.abi, &id, &op);
-		blkif_back_answer(&q->ring, MUTANT(OTHER_INDEX) ? q->rsp_next + scan->nreanswer - 1 - i : s->rsp_idx, id, op,
-				  (int16_t)s->result);
+		blkif_back_answer(&q->ring, MUTANT(OTHER_INDEX) ? q->rsp_next + i : s->rsp_idx, id, op, (int16_t)s->result);
+		if (MUTANT(OTHER_INDEX)) /* which shows when they go out one by one */
+			jrnl_publish(q->j, q->rsp_next + i + 1);
 	}
 	if (!scan->nreanswer)
 		return;
@@ -67,13 +69,13 @@ static int reload(struct blkback_queue *q, uint32_t slot)
 	if (state == JRNL_TAKEN)
 		return 0;
 	if (blk_reload(q, w)) {
-		blk_break(q->dev, BLKBACK_BROKEN_JOURNAL, "journal corrupt: a request that was never valid is said to be loaded");
+		blk_break(q->dev, BLKBACK_BROKEN_JOURNAL, "a request that was never valid is said to be loaded");
 		return -EBADMSG;
 	}
 	w->redo_started = state == JRNL_STARTED;
 	if (!w->redo_started || MUTANT(STARTED_LAST) || blk_admit(q, w))
 		return 0;
-	blk_break(q->dev, BLKBACK_BROKEN_JOURNAL, "journal corrupt: two requests in the storage overlap");
+	blk_break(q->dev, BLKBACK_BROKEN_JOURNAL, "two requests in the storage overlap");
 	return -EBADMSG;
 }
 
@@ -185,7 +187,7 @@ static int start_resume(struct blkback *b, bool own_fault, struct blkback_starte
 	uint32_t n;
 
 	if (rc == -EBADMSG)
-		blk_break(b, BLKBACK_BROKEN_JOURNAL, "journal corrupt: its header");
+		blk_break(b, BLKBACK_BROKEN_JOURNAL, "its header is damaged");
 	if (!rc)
 		rc = scan_all(b, scans);
 	if (rc)

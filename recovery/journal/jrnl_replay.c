@@ -15,7 +15,7 @@ struct verdict {
 
 static int corrupt(struct verdict *v, uint32_t slot, const char *what)
 {
-	snprintf(v->err, v->size, "journal corrupt: slot %u: %s", slot, what);
+	snprintf(v->err, v->size, "slot %u: %s", slot, what);
 	return -EBADMSG;
 }
 
