@@ -12,6 +12,17 @@ void blk_enqueue(struct blkback_queue *q, uint32_t slot)
 	TAILQ_INSERT_TAIL(&q->live, w, live);
 }
 
+/* Of constant length, which is worth a branch. */
+static void take_one(struct blkback_queue *q, uint32_t slot, uint64_t index, uint64_t now)
+{
+	const uint8_t *raw = blkif_back_entry(&q->ring, index);
+
+	if (LIKELY(q->ring.abi.req_size == sizeof(struct blkif_request)))
+		jrnl_take(q->j, slot, index, raw, sizeof(struct blkif_request), now);
+	else
+		jrnl_take(q->j, slot, index, raw, BLKIF_X86_32_REQUEST, now);
+}
+
 int blk_take(struct blkback_queue *q, unsigned budget)
 {
 	int pending = blkif_back_pending(&q->ring, q->req_cons, q->rsp_shown);
@@ -31,7 +42,7 @@ int blk_take(struct blkback_queue *q, unsigned budget)
 
 		if (i + 1 < n)
 			__builtin_prefetch(blkif_back_entry(&q->ring, q->req_cons + i + 1));
-		jrnl_take(q->j, slot, q->req_cons + i, blkif_back_entry(&q->ring, q->req_cons + i), q->ring.abi.req_size, now);
+		take_one(q, slot, q->req_cons + i, now);
 		if (MUTANT(EARLY_ANSWER)) {
 			blk_enqueue(q, slot);
 			blk_load(q, &q->work[slot]);

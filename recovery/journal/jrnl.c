@@ -6,48 +6,13 @@
 #include <errno.h>
 #include <string.h>
 
-/* CRC32C of whole words, in two lanes since the instruction takes three cycles but can begin every cycle. A flipped bit
- * changes its lane, and a changed lane the whole. */
-#if defined(__x86_64__)
-#define CRC_TARGET __attribute__((target("sse4.2")))
-static inline CRC_TARGET uint64_t crc64(uint64_t crc, uint64_t w) { return __builtin_ia32_crc32di(crc, w); }
-#else
-#define CRC_TARGET
-static uint64_t crc64(uint64_t crc, uint64_t w)
+uint32_t jrnl_check_copy(const struct jrnl_slot *s)
 {
-	uint32_t c = (uint32_t)crc;
-
-	for (int i = 0; i < 64; i++, w >>= 1)
-		c = (c >> 1) ^ (0x82f63b78u & (0u - ((c ^ (uint32_t)w) & 1)));
-	return c;
-}
-#endif
-
-static CRC_TARGET uint32_t check_words(uint64_t seed, const void *mem, size_t nwords)
-{
-	const uint64_t *w = mem;
-	uint64_t a = crc64(~0u, seed), b = 0x5bd1e995u;
-	size_t i = 0;
-
-	for (; i + 1 < nwords; i += 2) {
-		a = crc64(a, w[i]);
-		b = crc64(b, w[i + 1]);
-	}
-	if (i < nwords)
-		a = crc64(a, w[i]);
-	return (uint32_t)crc64(a, b);
+	static_assert(JRNL_RAW % 8 == 0 && offsetof(struct jrnl_slot, raw) % 8 == 0, "whole words");
+	return jrnl_sum((const uint64_t *)(const void *)s->raw, JRNL_RAW / 8, s->index);
 }
 
-uint32_t jrnl_check_copy(const struct jrnl_slot *s) { return check_words(s->index, s->raw, JRNL_RAW / 8); }
-
-uint32_t jrnl_check_list(const struct jrnl_list *l, uint32_t n) { return check_words(n, l->seg, n); }
-
-uint32_t jrnl_check_answer(const struct jrnl_slot *s)
-{
-	uint64_t w[2] = {s->rsp_idx, (uint32_t)s->result};
-
-	return check_words(s->index, w, 2);
-}
+uint32_t jrnl_check_list(const struct jrnl_list *l, uint32_t n) { return jrnl_sum(l->seg, n, n); }
 
 static uint32_t check_header(const struct jrnl_hdr *h)
 {
@@ -55,7 +20,7 @@ static uint32_t check_header(const struct jrnl_hdr *h)
 
 	static_assert(offsetof(struct jrnl_hdr, check) % 8 == 0, "whole words");
 	memcpy(w, h, sizeof(w));
-	return check_words(0, w, ARRAY_LEN(w));
+	return jrnl_sum(w, ARRAY_LEN(w), 0);
 }
 
 static void lay_out(struct jrnl *j, void *mem, uint32_t nslots, uint32_t nqueues)
@@ -129,30 +94,8 @@ uint64_t jrnl_own(struct jrnl *j)
 	return g;
 }
 
-void jrnl_take(struct jrnl_q *q, uint32_t slot, uint64_t index, const void *raw, size_t len, uint64_t now)
-{
-	struct jrnl_slot *s = &q->slot[slot];
-
-	pm_store32(&s->state, JRNL_FREE);
-	pm_copy(s->raw, raw, len);
-	pm_store64(&s->blame, JRNL_BLAME(0u, 0));
-	pm_store64(&s->index, index);
-	pm_store32(&s->check_copy, jrnl_check_copy(s));
-	pm_stat64(&s->taken_at, now);
-	pm_store32(&s->state, JRNL_TAKEN);
-}
-
 void jrnl_list(struct jrnl_q *q, uint32_t slot, const void *segs, uint32_t n)
 {
 	pm_copy(q->list[slot].seg, segs, n * sizeof(uint64_t));
 	pm_store32(&q->slot[slot].check_list, jrnl_check_list(&q->list[slot], n));
-}
-
-void jrnl_done(struct jrnl_q *q, uint32_t slot, uint64_t rsp_idx)
-{
-	struct jrnl_slot *s = &q->slot[slot];
-
-	pm_store64(&s->rsp_idx, rsp_idx);
-	pm_store32(&s->check_answer, jrnl_check_answer(s));
-	pm_store32(&s->state, JRNL_DONE);
 }

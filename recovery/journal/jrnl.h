@@ -6,6 +6,7 @@
 #ifndef BULKHEAD_RECOVERY_JOURNAL_JRNL_H
 #define BULKHEAD_RECOVERY_JOURNAL_JRNL_H
 
+#include "recovery/journal/jrnl_check.h"
 #include "recovery/journal/jrnl_fmt.h"
 #include "ring/base/barrier.h"
 #include "ring/base/pm.h"
@@ -62,10 +63,32 @@ uint64_t jrnl_own(struct jrnl *j);
 
 uint32_t jrnl_check_copy(const struct jrnl_slot *s);
 uint32_t jrnl_check_list(const struct jrnl_list *l, uint32_t n);
-uint32_t jrnl_check_answer(const struct jrnl_slot *s);
+static inline uint32_t jrnl_check_of_answer(uint64_t index, int32_t result, uint64_t rsp_idx)
+{
+	const uint64_t w[2] = {rsp_idx, (uint32_t)result};
 
-/* take: the raw copy comes straight from the ring: this is the one private copy. now: statistics. */
-void jrnl_take(struct jrnl_q *q, uint32_t slot, uint64_t index, const void *raw, size_t len, uint64_t now);
+	return jrnl_sum(w, 2, index);
+}
+static inline uint32_t jrnl_check_answer(const struct jrnl_slot *s)
+{
+	return jrnl_check_of_answer(s->index, s->result, s->rsp_idx);
+}
+
+/* take: the raw copy comes straight from the ring: this is the one private copy, each of its bytes is read once. len: at most
+ * JRNL_RAW, the same for all requests of a queue; best a constant. now: statistics. */
+static inline void jrnl_take(struct jrnl_q *q, uint32_t slot, uint64_t index, const void *raw, size_t len, uint64_t now)
+{
+	struct jrnl_slot *s = &q->slot[slot];
+	uint32_t check;
+
+	pm_store32(&s->state, JRNL_FREE);
+	check = jrnl_copy_sum(s->raw, raw, len, index);
+	pm_store64(&s->blame, JRNL_BLAME(0u, 0));
+	pm_store64(&s->index, index);
+	pm_store32(&s->check_copy, check);
+	pm_stat64(&s->taken_at, now);
+	pm_store32(&s->state, JRNL_TAKEN);
+}
 static inline void jrnl_taken(struct jrnl_q *q, uint64_t req_cons) { pm_store64(&q->hdr->req_cons, req_cons); }
 
 /* load */
@@ -92,7 +115,14 @@ static inline void jrnl_result(struct jrnl_q *q, uint32_t slot, int32_t result)
 {
 	pm_store32((uint32_t *)&q->slot[slot].result, (uint32_t)result);
 }
-void jrnl_done(struct jrnl_q *q, uint32_t slot, uint64_t rsp_idx);
+static inline void jrnl_done(struct jrnl_q *q, uint32_t slot, uint64_t rsp_idx)
+{
+	struct jrnl_slot *s = &q->slot[slot];
+
+	pm_store64(&s->rsp_idx, rsp_idx);
+	pm_store32(&s->check_answer, jrnl_check_of_answer(s->index, s->result, rsp_idx));
+	pm_store32(&s->state, JRNL_DONE);
+}
 
 static inline void jrnl_publish(struct jrnl_q *q, uint64_t rsp_prod) { pm_store64(&q->hdr->rsp_prod, rsp_prod); }
 static inline void jrnl_free(struct jrnl_q *q, uint32_t slot) { pm_store32(&q->slot[slot].state, JRNL_FREE); }

@@ -17,6 +17,8 @@
 #include <xen/io/blkif.h>
 
 #define BLKIF_RAW_MAX 112u
+#define BLKIF_X86_32_REQUEST 108u
+#define BLKIF_X86_32_RESPONSE 12u
 #define BLKIF_SEGS_PER_PAGE (BH_PAGE_SIZE / sizeof(struct blkif_request_segment))
 #define BLKIF_RING_HDR 64u /* the indices, before the first entry */
 
@@ -37,7 +39,8 @@ static_assert(sizeof(struct blkif_request) == 112 && offsetof(struct blkif_reque
 /* The layout of a protocol (enum conn_protocol); NULL for an unknown one. */
 static inline const struct blkif_abi *blkif_abi(uint32_t protocol)
 {
-	static const struct blkif_abi x86_64 = {112, 16, 112, 8, 16, 24, 28}, x86_32 = {108, 12, 108, 4, 12, 20, 24};
+	static const struct blkif_abi x86_64 = {112, 16, 112, 8, 16, 24, 28},
+				      x86_32 = {BLKIF_X86_32_REQUEST, BLKIF_X86_32_RESPONSE, BLKIF_X86_32_REQUEST, 4, 12, 20, 24};
 
 	return protocol == CONN_X86_32 ? &x86_32 : protocol == CONN_NATIVE || protocol == CONN_X86_64 ? &x86_64 : NULL;
 }

@@ -48,9 +48,15 @@ static inline int blkif_back_pending(const struct blkif_back *r, uint64_t cons, 
 /* Writes the response into its place; bytes that the protocol leaves open are zero (XSA-216). Not yet visible. */
 static inline void blkif_back_answer(const struct blkif_back *r, uint64_t rsp_index, uint64_t id, uint8_t op, int16_t status)
 {
-	uint64_t word[2] = {id, (uint64_t)op | (uint64_t)(uint16_t)status << 16};
+	const uint64_t word[2] = {id, (uint64_t)op | (uint64_t)(uint16_t)status << 16};
+	uint8_t *at = blkif_back_entry(r, rsp_index);
 
-	pm_copy(blkif_back_entry(r, rsp_index), word, r->abi.rsp_size);
+	if (LIKELY(r->abi.rsp_size == sizeof(word))) {
+		pm_store64((uint64_t *)(void *)at, word[0]);
+		pm_store64((uint64_t *)(void *)(at + 8), word[1]);
+	} else {
+		pm_copy(at, word, BLKIF_X86_32_RESPONSE); /* x86_32 aligns to 4 bytes only */
+	}
 }
 
 /* Shows responses up to prod (exclusive). True: the frontend asked to be notified; old: the former prod. */

@@ -362,7 +362,7 @@ static void test_short_text(void **state)
 	(void)state;
 	q->slot[0].state = 1;
 	assert_int_equal(jrnl_scan(q, &scan, text, 5), -EBADMSG);
-	assert_memory_equal(text, "jour\0xx", 8);
+	assert_memory_equal(text, "slot\0xx", 8);
 }
 
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
