@@ -19,6 +19,7 @@ struct crash_engine {
 	struct engine e;
 	struct crash_disk *d;
 	uint64_t generation;
+	unsigned told; /* of so many failures */
 	struct disk_queue queue[4];
 };
 
@@ -132,6 +133,9 @@ static int flush(struct crash_disk *d, const struct crash_op *o)
 	}
 	if (fails)
 		d->check->flush_failed = true;
+	d->failures += fails;
+	fails = o->by->told != d->failures;
+	o->by->told = d->failures;
 	return fails ? -EIO : 0;
 }
 

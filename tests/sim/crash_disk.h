@@ -2,7 +2,8 @@
  *
  * Requests are carried out in seeded order after seeded delays, sector by sector. What a dead generation had in flight
  * lingers: it lands later, in part or never, until fence_poll says that it is over. What was not flushed is not durable.
- * A request not kicked does not begin. Owns nothing of the requests but their place in the queue.
+ * A flush that fails says so once to each process, as the kernel does to each description that was open then. A request not
+ * kicked does not begin. Owns nothing of the requests but their place in the queue.
  */
 #ifndef BULKHEAD_TESTS_SIM_CRASH_DISK_H
 #define BULKHEAD_TESTS_SIM_CRASH_DISK_H
@@ -35,6 +36,7 @@ struct crash_disk {
 	uint64_t owner;
 	unsigned delay, linger; /* at most so many steps */
 	int fail_flush;		/* the n-th flush fails; 0: none */
+	unsigned failures; /* of flushes */
 	struct crash_rng *rng;
 	struct crash_check *check;
 	void (*point)(void); /* the process may die here */

@@ -14,7 +14,7 @@
 #include "tests/sim/crash_rng.h"
 
 #define GUEST_RING_MAX 8
-#define GUEST_DATA_PAGES 4 /* of a request */
+#define GUEST_DATA_PAGES 3 /* of a request */
 #define GUEST_PAGES (GUEST_DATA_PAGES + 1)
 #define GUEST_QUEUES_MAX 2
 

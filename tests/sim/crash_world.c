@@ -28,7 +28,7 @@ struct world {
 	struct crash_check check;
 	struct crash_guest guest;
 	struct sim_hv *sim;
-	struct hv *sup, *stub;
+	struct hv *guest_hv, *sup, *stub;
 	hv_domid_t dom;
 	struct hv_port *sup_port[GUEST_QUEUES_MAX];
 	struct conn_id conn;
@@ -92,9 +92,23 @@ static int notify(struct hv_port *p)
 	return sim_hv_ops.port_notify(p);
 }
 
+/* What of the dead's memory can be found. Buffers stay: its I/O may still be at work on them. */
+static void bury(struct blkback *b)
+{
+	for (uint32_t i = 0; i < b->conn.nqueues; i++) {
+		free(b->q[i].work);
+		free(b->q[i].free);
+		free(b->q[i].done);
+	}
+	blk_ranges_close(b->ranges);
+	free(b);
+}
+
 static void died(struct world *w)
 {
 	w->inside = w->alive = false;
+	bury(w->back);
+	w->back = NULL;
 	crash_disk_died(&w->disk, w->engine);
 	sim_hv_kill(w->stub);
 	w->stub = NULL;
@@ -319,17 +333,19 @@ static void age(struct world *w)
 static void setup(struct world *w)
 {
 	const struct workload *wl = w->wl;
-	struct hv *guest;
+	static struct sim_hv *provider; /* one for all runs: making one takes longer than a run */
 
 	w->rng.state = w->plan->seed;
-	w->sim = sim_hv_new(2 + 2 * GUEST_RING_MAX * GUEST_PAGES + 16);
+	if (!provider)
+		provider = sim_hv_new(2 * GUEST_RING_MAX * GUEST_PAGES + 16);
+	w->sim = provider;
 	w->dom = sim_hv_domain(w->sim, "guest");
-	CHECK(sim_hv_open(w->sim, &(struct hv_open){.role = HV_FRONTEND, .domain = "guest"}, &guest) == 0);
+	CHECK(sim_hv_open(w->sim, &(struct hv_open){.role = HV_FRONTEND, .domain = "guest"}, &w->guest_hv) == 0);
 	CHECK(sim_hv_open(w->sim, &(struct hv_open){.role = HV_SUPERVISOR}, &w->sup) == 0);
 	w->check.bad_sector = wl->bad_sector ? wl->bad_sector : -1;
 	w->guest = (struct crash_guest){.rng = &w->rng, .check = &w->check, .nqueues = wl->script[1] ? 2 : 1, .nr = wl->nr,
 				      .batch = wl->batch, .persistent = wl->persistent, .poller = w->plan->poller};
-	crash_guest_open(&w->guest, guest, wl->base, wl->script);
+	crash_guest_open(&w->guest, w->guest_hv, wl->base, wl->script);
 	crash_disk_init(&w->disk, &w->rng, &w->check, crash_point);
 	w->disk.delay = wl->delay;
 	w->disk.linger = wl->linger;
@@ -356,6 +372,10 @@ void crash_run(const struct workload *wl, const struct plan *plan, struct outcom
 	for (unsigned i = 0; i < w.check.nreqs; i++)
 		out->answered += w.check.req[i].answered;
 	out->convicted = w.check.convicted;
-	sim_hv_free(w.sim);
+	if (w.back)
+		died(&w);
+	sim_hv_kill(w.sup);
+	sim_hv_kill(w.guest_hv);
+	sim_hv_destroy(w.sim, w.dom);
 	free(w.journal);
 }

@@ -4,7 +4,7 @@
  * every point: before each store to ring and journal (a copy: before each of its words), before and after each submit to the
  * engine, before each notification. Dying is longjmp out of the code; what it leaves is what shared memory holds. It can be
  * delayed as well: the other queue's thread, the disk and the guest go on for a while, then all of the process dies.
- * Memory of the dead is not given back: make runs in a child process, some hundred each.
+ * Not all memory of the dead is given back: make runs in child processes, some hundred in each.
  */
 #ifndef BULKHEAD_TESTS_SIM_CRASH_WORLD_H
 #define BULKHEAD_TESTS_SIM_CRASH_WORLD_H
