@@ -91,29 +91,38 @@ uint64_t procs_uss(pid_t pid)
 	return (resident - shared) * (uint64_t)sysconf(_SC_PAGESIZE);
 }
 
-int procs_sched(pid_t pid, uint64_t *run_ns, uint64_t *wait_ns)
+static void add_thread(pid_t pid, int tid, struct procs_sched *out)
 {
-	char path[96], buf[128];
+	char path[96], buf[512];
+	uint64_t run, wait;
+	const char *state;
+
+	snprintf(path, sizeof(path), "/proc/%d/task/%d/schedstat", (int)pid, tid);
+	if (slurp(path, buf, sizeof(buf)) > 0 && sscanf(buf, "%" SCNu64 " %" SCNu64, &run, &wait) == 2) {
+		out->run_ns += run;
+		out->wait_ns += wait;
+	}
+	snprintf(path, sizeof(path), "/proc/%d/task/%d/stat", (int)pid, tid);
+	if (slurp(path, buf, sizeof(buf)) <= 0)
+		return;
+	state = strrchr(buf, ')'); /* the name before it may hold anything */
+	out->runnable |= state && strncmp(state, ") R", 3) == 0;
+}
+
+int procs_sched(pid_t pid, struct procs_sched *out)
+{
+	char path[64];
 	struct dirent *e;
 	DIR *d;
 
-	*run_ns = *wait_ns = 0;
+	*out = (struct procs_sched){0};
 	snprintf(path, sizeof(path), "/proc/%d/task", (int)pid);
 	d = opendir(path);
 	if (!d)
 		return -errno;
-	while ((e = readdir(d))) {
-		uint64_t run, wait;
-		int tid = atoi(e->d_name);
-
-		if (tid <= 0)
-			continue;
-		snprintf(path, sizeof(path), "/proc/%d/task/%d/schedstat", (int)pid, tid);
-		if (slurp(path, buf, sizeof(buf)) > 0 && sscanf(buf, "%" SCNu64 " %" SCNu64, &run, &wait) == 2) {
-			*run_ns += run;
-			*wait_ns += wait;
-		}
-	}
+	while ((e = readdir(d)))
+		if (atoi(e->d_name) > 0)
+			add_thread(pid, atoi(e->d_name), out);
 	closedir(d);
 	return 0;
 }

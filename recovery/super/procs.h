@@ -2,6 +2,7 @@
 #ifndef BULKHEAD_RECOVERY_SUPER_PROCS_H
 #define BULKHEAD_RECOVERY_SUPER_PROCS_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -11,7 +12,13 @@ int procs_children(pid_t parent, void (*fn)(pid_t pid, void *arg), void *arg);
 void procs_name(pid_t pid, char *name, size_t size);
 /* Private memory in bytes; 0 when it can not be read. */
 uint64_t procs_uss(pid_t pid);
-/* Over all its threads: ns they ran, and ns they waited for a CPU while runnable. 0 or a negative errno. */
-int procs_sched(pid_t pid, uint64_t *run_ns, uint64_t *wait_ns);
+/* Over all its threads: ns they ran; ns they waited for a CPU, waits that are over only (the kernel adds a wait when it
+ * ends); whether one of them is runnable now, so that it runs or waits. */
+struct procs_sched {
+	uint64_t run_ns, wait_ns;
+	bool runnable;
+};
+/* 0 or a negative errno. */
+int procs_sched(pid_t pid, struct procs_sched *out);
 
 #endif

@@ -25,6 +25,8 @@ static enum health_verdict unanswered(struct health *h, const struct health_samp
 
 	if (passed < hang_ns)
 		return HEALTH_OK;
+	if (s->runnable)
+		waited = MAX(waited, passed - MIN(passed, s->cpu_run_ns - h->poke_run));
 	waited = MIN(MIN(waited, passed), HEALTH_STARVED_NS);
 	return passed - waited >= hang_ns ? HEALTH_HUNG : HEALTH_OK;
 }
@@ -59,6 +61,7 @@ enum health_verdict health_step(struct health *h, const struct health_sample *s,
 	h->poked = true;
 	h->poked_at = s->now;
 	h->poke_wait = s->cpu_wait_ns;
+	h->poke_run = s->cpu_run_ns;
 	return HEALTH_POKE;
 }
 

@@ -2,7 +2,8 @@
  *
  * A worker's turn counter is odd while it is awake. Awake and unmoved for `hang_ns`, it is poked: one byte, which it must
  * answer; asleep, it is poked once in HEALTH_IDLE_NS. From the poke on it has another `hang_ns` of time in which it could
- * have run: what its threads waited for a CPU is taken off, but never more than HEALTH_STARVED_NS in all.
+ * have run: what its threads waited for a CPU is taken off, but never more than HEALTH_STARVED_NS in all. The kernel counts
+ * a wait when it is over; so of a process that is runnable now, only what it ran counts.
  * Storage that is slow is no fault: a worker that waits for it sleeps or goes on turning, and answers.
  * A worker that turns, has nothing in its engine, and yet has an oldest request that it does not answer for
  * HEALTH_LIVELOCK_NS is caught as well (not while it waits for a fence).
@@ -30,7 +31,7 @@ enum health_verdict {
 struct health {
 	bool seen, poked;
 	uint64_t turn, moved_at;      /* last turn seen, and since when */
-	uint64_t poked_at, poke_wait; /* time, and the waiting time of then */
+	uint64_t poked_at, poke_wait, poke_run; /* time, and the waiting and running time of then */
 	uint64_t answered_at;
 	uint64_t oldest, oldest_since;
 };
@@ -38,7 +39,8 @@ struct health {
 struct health_sample {
 	uint64_t now, turn;
 	uint64_t oldest_taken, engine_outstanding; /* jrnl_stats */
-	uint64_t cpu_wait_ns; /* of all its threads waiting for a CPU, ever growing; needed only when health_wants_wait() */
+	uint64_t cpu_wait_ns, cpu_run_ns; /* of all its threads, ever growing; needed only when health_wants_wait() */
+	bool runnable;	      /* one of its threads runs or waits for a CPU now; needed then, too */
 	bool answered;	      /* a byte came back since the last sample */
 	bool fencing;
 };

@@ -49,7 +49,7 @@ static bool check(struct sup_proc *p, unsigned slot, unsigned q, uint64_t now, u
 	struct health_sample s = {.now = now, .fencing = d->state == CTL_FENCING || p->standby};
 	struct health *h = &pd->health[q];
 	struct jrnl_stats st = {0};
-	uint64_t run;
+	struct procs_sched sched;
 
 	/* A standby's workers sleep; the counters are the active one's. */
 	if (!p->standby && sup_journal_stats(d, q, &st))
@@ -58,8 +58,11 @@ static bool check(struct sup_proc *p, unsigned slot, unsigned q, uint64_t now, u
 	s.oldest_taken = st.oldest_taken;
 	s.engine_outstanding = st.engine_outstanding;
 	s.answered = answered(pd->poke[q]);
-	if (health_wants_wait(h, now, d->hang_ns))
-		procs_sched(p->pid, &run, &s.cpu_wait_ns);
+	if (health_wants_wait(h, now, d->hang_ns) && procs_sched(p->pid, &sched) == 0) {
+		s.cpu_wait_ns = sched.wait_ns;
+		s.cpu_run_ns = sched.run_ns;
+		s.runnable = sched.runnable;
+	}
 	switch (health_step(h, &s, d->hang_ns)) {
 	case HEALTH_OK:
 		break;
