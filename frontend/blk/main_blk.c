@@ -276,7 +276,7 @@ int main(int argc, char **argv)
 	log_init("bulkhead-blkfront", LOG_LVL_WARN);
 	opt.verify = (struct blk_verify_opts){ .seconds = 10, .depth = 32, .outage_ns = 300000, .stall_s = 60 };
 	opt.verify.seed = (uint64_t)time(NULL);
-	while ((o = getopt_long(argc, argv, "+h", longs, &at)) != -1) {
+	while ((o = getopt_long(argc, argv, "h", longs, &at)) != -1) {
 		if (o == O_HELP || o == 'h') {
 			fputs(usage_text, stdout);
 			return EXIT_DONE;
