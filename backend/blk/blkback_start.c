@@ -79,7 +79,8 @@ static int reload(struct blkback_queue *q, uint32_t slot)
 	return -EBADMSG;
 }
 
-/* One store, into live slots that the generation which died by its own fault had in work. */
+/* One store, into live slots that the generation which died by its own fault had in work. From BLAME_ALONE on only who was tried
+ * since is counted again: a suspect that waits for its turn to be alone must not be convicted by another's deaths. */
 static void suspect(struct blkback_queue *q, struct blk_work *w, bool own_fault)
 {
 	uint64_t blame = q->j->slot[w->slot].blame;
@@ -87,7 +88,7 @@ static void suspect(struct blkback_queue *q, struct blk_work *w, bool own_fault)
 
 	if (own_fault && JRNL_BLAME_GENERATION(blame) == q->j->generation - 1) {
 		count = MIN(count + 1, BLAME_CONVICT);
-		jrnl_blame(q->j, w->slot, count);
+		jrnl_suspect(q->j, w->slot, count, count >= BLAME_ALONE ? 0 : q->j->generation);
 	}
 	w->convicted = count >= BLAME_CONVICT;
 	w->alone = !w->convicted && count >= BLAME_ALONE;

@@ -96,6 +96,11 @@ static inline void jrnl_blame(struct jrnl_q *q, uint32_t slot, uint32_t count)
 {
 	pm_store64(&q->slot[slot].blame, JRNL_BLAME(count, q->generation));
 }
+/* resume: generation 0: counted, but not in work any more. */
+static inline void jrnl_suspect(struct jrnl_q *q, uint32_t slot, uint32_t count, uint64_t generation)
+{
+	pm_store64(&q->slot[slot].blame, JRNL_BLAME(count, generation));
+}
 /* load of an indirect request: its list, before it is judged. */
 void jrnl_list(struct jrnl_q *q, uint32_t slot, const void *segs, uint32_t n);
 /* nlist: segments of the list; 0: none. */
