@@ -74,7 +74,7 @@ static bool hit(const struct blk_ranges *t, const struct blk_range *r)
 
 static void put(struct blk_ranges *t, struct blk_range *r)
 {
-	t->count++;
+	store_relaxed(&t->count, t->count + 1);
 	r->in = true;
 	if (is_long(r)) {
 		t->nlong++;
@@ -112,7 +112,7 @@ void blk_range_leave(struct blk_ranges *t, struct blk_range *r)
 	else if (last_bucket(r) != first_bucket(r))
 		LIST_REMOVE(r, far_link);
 	r->in = false;
-	t->count--;
+	store_relaxed(&t->count, t->count - 1);
 	store_relaxed(&t->epoch, t->epoch + 1);
 	if (t->shared)
 		pthread_mutex_unlock(&t->lock);

@@ -1,5 +1,5 @@
-/* A journal that somebody else wrote: its header as it should be or not, the rest from the input, its check words made right
- * where the input wants it. What a scan lets through keeps every bound that resume relies on, and nothing is stored. Built
+/* A journal that somebody else wrote: its header as it should be or not, its slots sound but for what the input changes, or
+ * bytes of the input throughout. What a scan lets through keeps every bound that resume relies on, and nothing is stored. Built
  * with -DFUZZ_MAIN it runs the files given, for machines without libFuzzer. */
 #include "recovery/journal/jrnl_replay.h"
 #include "ring/base/check.h"
@@ -11,18 +11,22 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 #define NQ 2u
+#define NSLOTS_MAX 12u
 
-/* Of the input: what is done before the rest is laid over the journal. */
+/* The first bytes of the input. */
 struct recipe {
 	uint8_t nslots, flags;
-	uint16_t header; /* a byte of the header is changed */
-	uint64_t req_cons, rsp_prod;
+	uint16_t header; /* a byte of the header that is changed */
+	uint32_t list;	 /* slot and length of a list */
+	uint64_t base;	 /* index of the oldest answer not yet published */
+	uint8_t kind[NSLOTS_MAX];
 };
 enum { WRONG_HEADER = 1, RAW = 2, NO_CHECKS = 4 };
 
-/* One slot in few bytes, so that plausible journals are found soon. */
-struct small {
-	uint8_t state, index, rsp_idx, nlist, result;
+/* Then what is changed in a journal that was sound, one after the other; the check words follow. */
+struct edit {
+	uint8_t slot, member;
+	int8_t by;
 };
 
 static void check_order(const struct jrnl_q *q, const struct jrnl_scan *s)
@@ -65,29 +69,95 @@ static void check_scan(const struct jrnl_q *q, const struct jrnl_scan *s)
 	}
 }
 
-static void lay_slots(struct jrnl_q *q, const uint8_t *data, size_t size, bool checks)
+/* A queue as it may be found: requests and answers numbered as they should be, in the order of the slots. */
+static void lay_sound(struct jrnl_q *q, const struct recipe *r)
 {
-	static const uint32_t states[] = {JRNL_FREE, JRNL_TAKEN, JRNL_LOADED, JRNL_STARTED, JRNL_DONE, 1};
+	static const uint32_t states[] = {JRNL_FREE, JRNL_TAKEN, JRNL_LOADED, JRNL_STARTED, JRNL_DONE, JRNL_DONE};
+	uint64_t rsp = r->base, index = r->base, over = r->base;
 
-	for (uint32_t i = 0; i < q->nslots && (i + 1) * sizeof(struct small) <= size; i++) {
+	for (uint32_t i = 0; i < q->nslots; i++) {
 		struct jrnl_slot *s = &q->slot[i];
-		struct small m;
+		unsigned kind = r->kind[i] % ARRAY_LEN(states);
 
-		memcpy(&m, data + i * sizeof(m), sizeof(m));
-		s->state = states[m.state % ARRAY_LEN(states)];
-		s->index = q->hdr->req_cons + 2 - m.index;
-		s->rsp_idx = q->hdr->rsp_prod + m.rsp_idx - 8;
-		s->nlist = m.nlist == 255 ? 0xffffffff : m.nlist * 2u;
-		s->result = (int8_t)m.result;
-		s->raw[0] = m.result;
-		s->blame = JRNL_BLAME(m.result & 7u, 1);
-		if (!checks)
+		s->state = states[kind];
+		s->blame = JRNL_BLAME(r->kind[i] / 8u, 1);
+		s->raw[0] = r->kind[i];
+		if (kind == 5) { /* answered, published */
+			s->rsp_idx = --over;
+			s->index = over;
 			continue;
+		}
+		s->index = s->state == JRNL_FREE ? 0 : index++;
+		s->rsp_idx = s->state == JRNL_DONE ? rsp++ : 0;
+	}
+	q->slot[r->list % q->nslots].nlist = r->list >> 16 & 0x1ff;
+	jrnl_publish(q, r->base);
+	jrnl_taken(q, index);
+}
+
+static void edit(struct jrnl_q *q, const struct edit *e)
+{
+	struct jrnl_slot *s = &q->slot[e->slot % q->nslots];
+	uint64_t by = (uint64_t)(int64_t)e->by;
+
+	switch (e->member % 9) {
+	case 0:
+		s->index += by;
+		break;
+	case 1:
+		s->rsp_idx += by;
+		break;
+	case 2:
+		s->nlist += (uint32_t)by;
+		break;
+	case 3:
+		s->state = e->by & 1 ? s->state + (uint32_t)by : q->slot[(e->slot + 1u) % q->nslots].state;
+		break;
+	case 4:
+		s->blame ^= by << 40;
+		break;
+	case 5:
+		q->hdr->req_cons += by;
+		break;
+	case 6:
+		q->hdr->rsp_prod += by;
+		break;
+	case 7:
+		s->index = q->slot[(uint8_t)e->by % q->nslots].index;
+		break;
+	default:
+		s->rsp_idx = q->slot[(uint8_t)e->by % q->nslots].rsp_idx;
+	}
+}
+
+static void check_words(struct jrnl_q *q)
+{
+	for (uint32_t i = 0; i < q->nslots; i++) {
+		struct jrnl_slot *s = &q->slot[i];
+
 		s->check_copy = jrnl_check_copy(s);
 		s->check_answer = jrnl_check_answer(s);
 		if (s->nlist <= JRNL_SEGS_MAX)
 			s->check_list = jrnl_check_list(&q->list[i], s->nlist);
 	}
+}
+
+static void lay(struct jrnl *j, const struct recipe *r, const uint8_t *data, size_t size)
+{
+	struct jrnl_q *q = &j->q[NQ - 1]; /* behind it the memory ends */
+	struct edit e;
+
+	if (r->flags & RAW) {
+		memcpy(q->hdr, data, MIN(size, jrnl_queue_bytes(q->nslots)));
+		return;
+	}
+	lay_sound(q, r);
+	for (; size >= sizeof(e); data += sizeof(e), size -= sizeof(e)) {
+		memcpy(&e, data, sizeof(e));
+		edit(q, &e);
+	}
+	if (!(r->flags & NO_CHECKS))
+		check_words(q);
 }
 
 static void scan(const struct jrnl *j, const void *mem, size_t bytes)
@@ -122,21 +192,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	memcpy(&r, data, MIN(size, sizeof(r)));
 	data += MIN(size, sizeof(r));
 	size -= MIN(size, sizeof(r));
-	nslots = 1u + r.nslots % 32u;
+	nslots = 1u + r.nslots % NSLOTS_MAX;
 	bytes = jrnl_file_bytes(nslots, NQ);
 	mem = aligned_alloc(JRNL_PAGE, bytes); /* no longer: reading behind it shows */
 	CHECK(mem);
 	memset(mem, 0, bytes);
 	jrnl_format(mem, &conn, nslots, &j);
 	jrnl_own(&j);
-	for (uint32_t i = 0; i < NQ; i++) {
-		jrnl_taken(&j.q[i], r.req_cons);
-		jrnl_publish(&j.q[i], r.rsp_prod);
-	}
-	if (r.flags & RAW)
-		memcpy((char *)mem + jrnl_queue_offset(nslots, 0), data, MIN(size, bytes - jrnl_queue_offset(nslots, 0)));
-	else
-		lay_slots(&j.q[0], data, size, !(r.flags & NO_CHECKS));
+	lay(&j, &r, data, size);
 	if (r.flags & WRONG_HEADER)
 		((uint8_t *)mem)[r.header % JRNL_PAGE] ^= (uint8_t)(r.header >> 12 | 1);
 	rc = jrnl_open(mem, bytes, &conn, nslots, &k);
