@@ -30,7 +30,7 @@ try() { # PLACEMENT EXPECTED-RESTARTS-AFTER-ONE-DEATH-OF-A-xvda
 	[ "$(field B xvda pid)" = "$pid" ] || fail "a supervisor that was asked to go took its stubs with it"
 	io A xvda && io A xvdb && io B xvda
 	echo "$1: $stubs stubs, restarts after one death of A's xvda: $(restarts)"
-	for d in "A xvda" "A xvdb" "B xvda"; do nbd_down ${d% *} ${d#* }; done
+	for d in "A xvda" "A xvdb" "B xvda"; do nbd_down "${d% *}" "${d#* }"; done
 	world_down
 }
 try per-device "A-xvda=1 A-xvdb=0 B-xvda=0"
