@@ -1,6 +1,6 @@
-/* Bytes of a ring's entry, in the three ABIs and under any limits: what is let through must be what a backend may do without
- * another look, and the answer must name the request. Built with -DFUZZ_MAIN it runs the files given, for machines without
- * libFuzzer. */
+/* Bytes of a ring's entry, in the three ABIs and under any limits: what is let through must be what a backend may do
+ * without another look, and the answer must name the request. Built with -DFUZZ_MAIN it runs the files given, for
+ * machines without libFuzzer. */
 #include "ring/base/check.h"
 #include "ring/proto/blkif_decode.h"
 
@@ -80,7 +80,8 @@ static void check_request(struct blkif_req *r, const struct blkif_limits *l, str
 		CHECK(l->discard && r->nsegs == 0 && !r->indirect);
 		check_place(r, l);
 	} else if (r->indirect) {
-		CHECK(r->op != BLKIF_OP_WRITE_BARRIER && r->nsegs > 0 && r->nsegs <= MIN(l->max_segments, BLKIF_SEGS_MAX));
+		CHECK(r->op != BLKIF_OP_WRITE_BARRIER && r->nsegs > 0);
+		CHECK(r->nsegs <= MIN(l->max_segments, BLKIF_SEGS_MAX));
 		memcpy(list, in->at, MIN(in->left, sizeof(list)));
 		check_segments(r, list, l);
 	} else {

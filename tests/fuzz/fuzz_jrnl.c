@@ -1,6 +1,6 @@
-/* A journal that somebody else wrote: its header as it should be or not, its slots sound but for what the input changes, or
- * bytes of the input throughout. What a scan lets through keeps every bound that resume relies on, and nothing is stored. Built
- * with -DFUZZ_MAIN it runs the files given, for machines without libFuzzer. */
+/* A journal that somebody else wrote: its header as it should be or not, its slots sound but for what the input
+ * changes, or bytes of the input throughout. What a scan lets through keeps every bound that resume relies on, and
+ * nothing is stored. Built with -DFUZZ_MAIN it runs the files given, for machines without libFuzzer. */
 #include "recovery/journal/jrnl_replay.h"
 #include "ring/base/check.h"
 

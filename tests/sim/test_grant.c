@@ -1,5 +1,5 @@
-/* Moving data to and from a guest's pages, mapped or copied: what arrives where, what stays mapped, and that a bad page of
- * one request costs nothing but that request. */
+/* Moving data to and from a guest's pages, mapped or copied: what arrives where, what stays mapped, and that a bad page
+ * of one request costs nothing but that request. */
 #include "backend/blk/blkback_grant.h"
 #include "tests/sim/sim_alone.h"
 #include "tests/sim/sim_hv.h"
@@ -97,10 +97,10 @@ static void random_move(unsigned *seed, unsigned n, bool to_guest)
 	unsigned page[NPAGES];
 
 	for (unsigned i = 0; i < n; i++) {
-		uint8_t a = (uint8_t)(rand_r(seed) % 8);
+		uint8_t a = (uint8_t)(rand_r(seed) % 8), b = (uint8_t)(a + rand_r(seed) % (8 - a));
 
 		page[i] = (unsigned)rand_r(seed) % NPAGES;
-		s[i] = (seg_t){.gref = gref[page[i]], .first_sect = a, .last_sect = (uint8_t)(a + rand_r(seed) % (8 - a))};
+		s[i] = (seg_t){.gref = gref[page[i]], .first_sect = a, .last_sect = b};
 		total += len_of(&s[i]);
 	}
 	memset(guard, 0x77, sizeof(guard));
@@ -259,8 +259,8 @@ static void test_least_recently_used_goes(void **state)
 
 /* ---- what the guest may do wrong */
 
-/* A bad page at each place of a request, in each mode and direction: an error, nothing stays that should not, and the next
- * good request is done. */
+/* A bad page at each place of a request, in each mode and direction: an error, nothing stays that should not, and the
+ * next good request is done. */
 static void with_bad_pages(hv_gref_t bad, bool even_from_guest)
 {
 	seg_t s[LIMIT];

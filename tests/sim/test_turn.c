@@ -1,5 +1,5 @@
-/* A queue's turn, on the simulated provider over an engine that the test commands: hostile indices and requests, memory that
- * the guest changes under our hands, draining, and what a successor makes of it. */
+/* A queue's turn, on the simulated provider over an engine that the test commands: hostile indices and requests, memory
+ * that the guest changes under our hands, draining, and what a successor makes of it. */
 #include "tests/sim/turn_rig.h"
 
 #include "ring/base/err.h"
@@ -16,7 +16,7 @@ static void halt(uint32_t req_prod)
 	memcpy(journal, r.journal, r.bytes);
 	for (unsigned i = 0; i < 3; i++) {
 		assert_true(blkback_turn(r.q, NR) & BLKBACK_HALTED);
-		assert_true(blkback_turn(blkback_get_queue(r.b, 1), NR) & BLKBACK_HALTED); /* the device, not the queue */
+		assert_true(blkback_turn(blkback_get_queue(r.b, 1), NR) & BLKBACK_HALTED); /* the device */
 		assert_int_equal(blkback_arm(r.q), 0);
 	}
 	blk_break(r.b, BLKBACK_BROKEN_RING, "found by another queue's thread at the same moment");
@@ -107,8 +107,9 @@ static void test_the_ring_is_read_once(void **state)
 static void post_indirect(uint8_t op, uint64_t id, uint64_t sector, unsigned n)
 {
 	struct blkif_request_segment *list = (void *)r.data;
-	struct blkif_request_indirect q = {.operation = BLKIF_OP_INDIRECT, .indirect_op = op, .nr_segments = (uint16_t)n, .id = id,
-					   .sector_number = sector, .indirect_grefs = {r.gref[0]}};
+	struct blkif_request_indirect q = {.operation = BLKIF_OP_INDIRECT, .indirect_op = op,
+					   .nr_segments = (uint16_t)n, .id = id, .sector_number = sector,
+					   .indirect_grefs = {r.gref[0]}};
 
 	for (unsigned i = 0; i < n; i++)
 		list[i] = (struct blkif_request_segment){.gref = r.gref[1 + i], .first_sect = 0, .last_sect = 7};

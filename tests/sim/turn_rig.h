@@ -1,4 +1,4 @@
-/* turn_rig.h - a block backend on the simulated provider over an engine that does what the test says, when it says so. */
+/* turn_rig.h - a block backend on the simulated provider over an engine that does what the test says. */
 #ifndef BULKHEAD_TESTS_SIM_TURN_RIG_H
 #define BULKHEAD_TESTS_SIM_TURN_RIG_H
 
@@ -137,8 +137,8 @@ static void on_event(void *arg, enum blkback_event e, uint64_t value, const char
 static int begin(enum blkback_kind kind, bool own_fault)
 {
 	struct hv_open o = {.role = HV_STUB, .guest = r.dom};
-	struct blkback_open bo = {.conn = &r.conn, .journal = r.journal, .journal_bytes = r.bytes, .engine = &r.engine.e,
-				  .event = on_event};
+	struct blkback_open bo = {.conn = &r.conn, .journal = r.journal, .journal_bytes = r.bytes,
+				  .engine = &r.engine.e, .event = on_event};
 
 	assert_int_equal(sim_hv_open(r.w, &o, &r.be), 0);
 	bo.hv = r.be;
@@ -192,15 +192,16 @@ static int rig_setup(void **state)
 	(void)state;
 	memset(&r, 0, sizeof(r));
 	make_guest();
-	r.conn = (struct conn_id){.domid = r.dom, .devid = 51712, .type = CONN_VBD, .protocol = CONN_X86_64, .nqueues = NQ,
-				  .ring_pages = 1, .max_segments = 256, .epoch = 1,
-				  .features = CONN_PERSISTENT | CONN_INDIRECT | CONN_DISCARD | CONN_FLUSH | CONN_BARRIER};
+	r.conn = (struct conn_id){.domid = r.dom, .devid = 51712, .type = CONN_VBD, .protocol = CONN_X86_64,
+				  .nqueues = NQ, .ring_pages = 1, .max_segments = 256, .epoch = 1,
+				  .features = CONN_PERSISTENT | CONN_INDIRECT | CONN_DISCARD | CONN_FLUSH |
+					      CONN_BARRIER};
 	r.bytes = jrnl_file_bytes(NR, NQ);
 	r.journal = aligned_alloc(JRNL_PAGE, r.bytes);
 	memset(r.journal, 0, r.bytes);
 	r.engine.e = (struct engine){.ops = &hold_ops, .depth = NR,
-				     .info = {.sectors = SECTORS, .sector_size = 512, .physical_size = 512, .write_unit = 4096,
-					      .buffer_align = 512, .flush = true, .discard = true}};
+				     .info = {.sectors = SECTORS, .sector_size = 512, .physical_size = 512,
+					      .write_unit = 4096, .buffer_align = 512, .flush = true, .discard = true}};
 	assert_int_equal(begin(BLKBACK_FRESH, false), 0);
 	return 0;
 }

@@ -1,5 +1,5 @@
-/* The pool of buffers against a map of its pages: nothing is handed out twice, the lowest place is taken, contents stay, and
- * an idle pool holds little memory. */
+/* The pool of buffers against a map of its pages: nothing is handed out twice, the lowest place is taken, contents
+ * stay, and an idle pool holds little memory. */
 #include "backend/blk/blkback_pool.h"
 
 #include "ring/base/base.h"
@@ -103,7 +103,7 @@ static void test_against_a_map(void **state)
 	print_message("SEED=%u\n", seed);
 	for (unsigned round = 0; round < 100000; round++) {
 		struct buf *b = &buf[(unsigned)rand_r(&seed) % NBUFS];
-		uint32_t n = rand_r(&seed) % 4 ? 1 + (uint32_t)rand_r(&seed) % 11 : 1 + (uint32_t)rand_r(&seed) % 64, want;
+		uint32_t most = rand_r(&seed) % 4 ? 11 : 64, n = 1 + (uint32_t)rand_r(&seed) % most, want;
 
 		if (round % 1024 == 0) /* now and then all at once */
 			for (b = buf; b < buf + NBUFS - 1; b++)
@@ -125,7 +125,7 @@ static void test_against_a_map(void **state)
 			continue;
 		}
 		want = lowest(busy, n);
-		*b = (struct buf){.mem = blk_pool_get(pool, n), .first = want, .n = n, .stamp = (char)(1 + round % 100)};
+		*b = (struct buf){blk_pool_get(pool, n), want, n, (char)(1 + round % 100)};
 		if (want == NPAGES) {
 			assert_null(b->mem);
 			full++;
@@ -184,7 +184,12 @@ static void test_trim(void **state)
 
 int main(void)
 {
-	static const struct CMUnitTest tests[] = {T(test_all_of_it), T(test_holes), T(test_against_a_map), T(test_trim)};
+	static const struct CMUnitTest tests[] = {
+		T(test_all_of_it),
+		T(test_holes),
+		T(test_against_a_map),
+		T(test_trim),
+	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,5 @@
-/* The range rule's table against a list that is looked through: neighbours, chunk borders, long ranges, and threads that
- * would tread on each other. */
+/* The range rule's table against a list that is looked through: neighbours, chunk borders, long ranges, and threads
+ * that would tread on each other. */
 #include "backend/blk/blkback_range.h"
 
 #include "ring/base/barrier.h"
@@ -34,7 +34,8 @@ static bool enter(struct blk_ranges *t, struct blk_range *r, uint64_t first, uin
 
 static void test_neighbours(void **state)
 {
-	static const uint64_t at[] = {1, CHUNK - 1, CHUNK, 5 * CHUNK + 1, 255 * CHUNK, 256 * CHUNK, (1ull << 55) - 1, UINT64_MAX - 20000};
+	static const uint64_t at[] = {1, CHUNK - 1, CHUNK, 5 * CHUNK + 1, 255 * CHUNK, 256 * CHUNK,
+				      (1ull << 55) - 1, UINT64_MAX - 20000};
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(at); i++)
@@ -135,8 +136,8 @@ static void test_against_a_list(void **state)
 	blk_ranges_close(t);
 }
 
-/* Threads mark what they hold; nobody else's mark may be there. Under TSan the marks, which have no lock of their own but
- * the table, are the second witness: entering must follow the leaving that made room. */
+/* Threads mark what they hold; nobody else's mark may be there. Under TSan the marks, which have no lock of their own
+ * but the table, are the second witness: entering must follow the leaving that made room. */
 #define UNITS (3 * CHUNK)
 #define ROUNDS 20000
 

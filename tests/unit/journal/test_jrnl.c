@@ -163,7 +163,7 @@ static void test_not_a_journal(void **state)
 static void test_every_state(void **state)
 {
 	(void)state;
-	/* Indices 100..105 taken and not answered, but for the two unpublished answers; 106 and 107 of a batch cut off. */
+	/* 98 to 105 are taken, two of them have answers not yet published; 106 and 107 are of a batch cut off */
 	jrig_begin(q, 98, 106);
 	jrig_done(q, 0, 90, 97, 0); /* published */
 	jrig_done(q, 1, 101, 99, BLKIF_RSP_ERROR);
@@ -214,8 +214,8 @@ static void test_all_orders(void **state)
 
 static void test_large_indices(void **state)
 {
-	static const uint64_t base[] = {0, 1, (1ull << 31) - 2, (1ull << 32) - 2, 1ull << 32, (1ull << 48) - 2, (1ull << 63) - 2,
-					UINT64_MAX - 4};
+	static const uint64_t base[] = {0, 1, (1ull << 31) - 2, (1ull << 32) - 2, 1ull << 32, (1ull << 48) - 2,
+					(1ull << 63) - 2, UINT64_MAX - 4};
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(base); i++) {

@@ -1,5 +1,5 @@
-/* Every single bit of a journal in full work, flipped: it is found, or it changes nothing. The table says which, member by
- * member and state by state; the few flips that are neither are spelled out, with why they do no harm. */
+/* Every single bit of a journal in full work, flipped: it is found, or it changes nothing. The table says which, member
+ * by member and state by state; the few flips that are neither are spelled out, with what they do. */
 #include "tests/unit/journal/jrnl_rig.h"
 
 #include <errno.h>
@@ -173,8 +173,8 @@ static bool has(const uint16_t *v, uint32_t n, uint32_t slot)
 	return false;
 }
 
-/* req_cons: what was taken and not looked at yet is left on the ring again, or the other way round. Whatever was loaded,
- * started or answered keeps its place. */
+/* req_cons: what was taken and not looked at yet is left on the ring again, or the other way round. Whatever was
+ * loaded, started or answered keeps its place. */
 static void check_moved_requests(const struct jrnl_scan *s)
 {
 	for (uint32_t i = 0; i < N; i++) {
@@ -209,9 +209,10 @@ static void test_req_cons(void **state)
 	assert_int_equal(moved, 1); /* 15 to 14 */
 }
 
-/* rsp_prod forward: an answer that is in the ring already counts as published, and will be by the next one. Back: answers
- * that the guest has seen are given again, at their own places; which no word of the queue tells from a death before
- * they were published, when all their slots are still there. */
+/* rsp_prod forward: an answer that is in the ring already counts as published, and will be by the next one. Back:
+ * answers that the guest has seen are given again, at their own places, and the ring's rsp_prod goes back for a moment,
+ * which a guest may take for a fault. No word of the queue tells this from a death before they were published, when all
+ * their slots are still there: the one flip of the journal that does harm and is not found. */
 static void test_rsp_prod(void **state)
 {
 	unsigned forward = 0, back = 0;
@@ -299,7 +300,7 @@ static void test_header(void **state)
 /* Bits of two neighbours, here and there: not all can be found, but nothing may run out of its bounds. */
 static void test_noise(void **state)
 {
-	size_t len = jrnl_queue_bytes(N);
+	size_t len = jrnl_queue_bytes(N), slots = JRNL_PAGE + N * sizeof(struct jrnl_slot);
 	unsigned seed = 7;
 	void *keep = malloc(len);
 
@@ -309,7 +310,7 @@ static void test_noise(void **state)
 		struct jrnl_scan s;
 
 		for (unsigned n = 0; n < 1 + round % 20; n++) {
-			size_t at = (size_t)rand_r(&seed) % (round % 2 ? len : JRNL_PAGE + N * sizeof(struct jrnl_slot));
+			size_t at = (size_t)rand_r(&seed) % (round % 2 ? len : slots);
 
 			((uint8_t *)q->hdr)[at] = (uint8_t)rand_r(&seed);
 		}

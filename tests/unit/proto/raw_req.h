@@ -63,12 +63,14 @@ static inline struct raw_req raw_discard(uint32_t protocol, uint8_t flag, uint64
 	memset(&r, 0xa5, sizeof(r));
 	if (protocol == CONN_X86_32) {
 		struct discard32 q = {
-			.operation = BLKIF_OP_DISCARD, .flag = flag, .id = id, .sector_number = sector, .nr_sectors = n};
+			.operation = BLKIF_OP_DISCARD, .flag = flag, .id = id, .sector_number = sector,
+			.nr_sectors = n};
 
 		memcpy(r.b, &q, sizeof(q));
 	} else {
 		struct blkif_request_discard q = {
-			.operation = BLKIF_OP_DISCARD, .flag = flag, .id = id, .sector_number = sector, .nr_sectors = n};
+			.operation = BLKIF_OP_DISCARD, .flag = flag, .id = id, .sector_number = sector,
+			.nr_sectors = n};
 
 		memcpy(r.b, &q, sizeof(q));
 	}
@@ -82,14 +84,14 @@ static inline struct raw_req raw_indirect(uint32_t protocol, uint8_t op, uint16_
 
 	memset(&r, 0xa5, sizeof(r));
 	if (protocol == CONN_X86_32) {
-		struct indirect32 q = {.operation = BLKIF_OP_INDIRECT, .indirect_op = op, .nr_segments = nsegs, .id = id,
-				       .sector_number = sector};
+		struct indirect32 q = {.operation = BLKIF_OP_INDIRECT, .indirect_op = op, .nr_segments = nsegs,
+				       .id = id, .sector_number = sector};
 
 		memcpy(q.indirect_grefs, grefs, sizeof(q.indirect_grefs));
 		memcpy(r.b, &q, sizeof(q));
 	} else {
-		struct blkif_request_indirect q = {.operation = BLKIF_OP_INDIRECT, .indirect_op = op, .nr_segments = nsegs,
-						   .id = id, .sector_number = sector};
+		struct blkif_request_indirect q = {.operation = BLKIF_OP_INDIRECT, .indirect_op = op,
+						   .nr_segments = nsegs, .id = id, .sector_number = sector};
 
 		memcpy(q.indirect_grefs, grefs, sizeof(q.indirect_grefs));
 		memcpy(r.b, &q, sizeof(q));

@@ -1,5 +1,5 @@
-/* The backend's end of the ring beside the macros of <xen/io/ring.h> on the same memory, and what a hostile frontend can
- * do to its indices. */
+/* The backend's end of the ring beside the macros of <xen/io/ring.h> on the same memory, and what a hostile frontend
+ * can do to its indices. */
 #include "ring/proto/blkif_back.h"
 
 #include "ring/os/clock.h"
@@ -67,13 +67,14 @@ static void test_number_of_entries(void **state)
 {
 	(void)state;
 	for (uint32_t pages = 1; pages <= 16; pages *= 2) {
+		uint32_t want32 = power_below((pages * 4096 - 64) / 108);
 		struct blkif_sring *s = (void *)mem;
 		struct blkif_back_ring theirs;
 
 		BACK_RING_INIT(&theirs, s, pages * 4096ul);
 		assert_int_equal(blkif_ring_entries(pages, blkif_abi(CONN_NATIVE)), RING_SIZE(&theirs));
 		assert_int_equal(blkif_ring_entries(pages, blkif_abi(CONN_X86_64)), RING_SIZE(&theirs));
-		assert_int_equal(blkif_ring_entries(pages, blkif_abi(CONN_X86_32)), power_below((pages * 4096 - 64) / 108));
+		assert_int_equal(blkif_ring_entries(pages, blkif_abi(CONN_X86_32)), want32);
 		assert_int_equal(RING_SIZE(&theirs), 32 * pages);
 	}
 }

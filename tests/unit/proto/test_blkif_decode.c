@@ -1,5 +1,5 @@
-/* Every bad request of the catalogue (and every good one beside it), in the three ABIs: what is let through, what status
- * the rest gets, and that only the request's own bytes are read. */
+/* Every bad request of the catalogue (and every good one beside it), in the three ABIs: what is let through, what
+ * status the rest gets, and that only the request's own bytes are read. */
 #include "ring/proto/blkif_decode.h"
 #include "tests/unit/proto/raw_req.h"
 
@@ -35,7 +35,8 @@ static int setup(void **state)
 }
 
 /* Decodes from the end of a page behind which there is nothing, as the request of that ABI is long. */
-static int decode(const struct raw_req *raw, const struct blkif_abi *abi, const struct blkif_limits *l, struct blkif_req *r)
+static int decode(const struct raw_req *raw, const struct blkif_abi *abi, const struct blkif_limits *l,
+		  struct blkif_req *r)
 {
 	static char *page;
 	uint8_t *at;
@@ -88,7 +89,8 @@ static void test_layouts(void **state)
 	assert_null(blkif_abi(UINT32_MAX));
 }
 
-/* Byte for byte, so that no struct of ours is believed: a write of two segments, and an indirect read, by a 32-bit guest. */
+/* Byte for byte, so that no struct of ours is believed: a write of two segments, and an indirect read, by a 32-bit
+ * guest. */
 static void test_bytes_of_a_32_bit_guest(void **state)
 {
 	static const struct raw_req write = {{
@@ -284,7 +286,8 @@ static void test_read_only(void **state)
 	(void)state;
 	l.read_only = true;
 	FOR_EACH_ABI(p, abi) {
-		struct raw_req read = raw_rw(p, BLKIF_OP_READ, 1, ID, 0, segs), write = raw_rw(p, BLKIF_OP_WRITE, 1, ID, 0, segs);
+		struct raw_req read = raw_rw(p, BLKIF_OP_READ, 1, ID, 0, segs);
+		struct raw_req write = raw_rw(p, BLKIF_OP_WRITE, 1, ID, 0, segs);
 		struct raw_req barrier = raw_rw(p, BLKIF_OP_WRITE_BARRIER, 1, ID, 0, segs);
 		struct raw_req empty = raw_rw(p, BLKIF_OP_WRITE_BARRIER, 0, ID, 0, segs);
 		struct raw_req iread = raw_indirect(p, BLKIF_OP_READ, 20, ID, 0, grefs);
@@ -389,8 +392,10 @@ static void test_secure_discard(void **state)
 			l.secure_discard = true;
 			assert_int_equal(decode(&raw, abi, &l, &r), 0);
 			assert_int_equal(r.secure, flag & BLKIF_DISCARD_SECURE);
-			l.secure_discard = false; /* an erasure that can not be promised is refused, not done by halves */
-			assert_int_equal(decode(&raw, abi, &l, &r), flag & BLKIF_DISCARD_SECURE ? BLKIF_RSP_EOPNOTSUPP : 0);
+			/* an erasure that can not be promised is refused, not done by halves */
+			l.secure_discard = false;
+			assert_int_equal(decode(&raw, abi, &l, &r), r.secure ? BLKIF_RSP_EOPNOTSUPP : 0);
+			assert_int_equal(r.secure, flag & BLKIF_DISCARD_SECURE);
 		}
 }
 
