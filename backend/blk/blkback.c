@@ -128,7 +128,8 @@ unsigned blkback_turn(struct blkback_queue *q, unsigned budget)
 	if (taken > 0 || (!TAILQ_EMPTY(&q->todo) && (wants_retry(q) || !busy)))
 		busy |= blk_run_todo(q, budget);
 	engine_kick(q->eq);
-	blk_reap(q); /* engines that answer at once have done so */
+	if (blk_reap(q)) /* engines that answer at once have done so; a barrier's next step may have been submitted */
+		engine_kick(q->eq);
 	busy |= blk_publish(q, false);
 	if (busy || taken > 0)
 		show_state(q);
