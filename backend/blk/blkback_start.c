@@ -10,8 +10,8 @@
 
 static void load_indices(struct blkback_queue *q)
 {
-	q->req_cons = q->j->hdr->req_cons;
-	q->rsp_shown = q->rsp_next = q->j->hdr->rsp_prod;
+	q->req_cons = jrnl_seq_of(q->j->hdr->req_cons);
+	q->rsp_shown = q->rsp_next = jrnl_seq_of(q->j->hdr->rsp_prod);
 }
 
 /* In private memory: which slots nobody uses. */

@@ -89,7 +89,7 @@ static inline void jrnl_take(struct jrnl_q *q, uint32_t slot, uint64_t index, co
 	pm_stat64(&s->taken_at, now);
 	pm_store32(&s->state, JRNL_TAKEN);
 }
-static inline void jrnl_taken(struct jrnl_q *q, uint64_t req_cons) { pm_store64(&q->hdr->req_cons, req_cons); }
+static inline void jrnl_taken(struct jrnl_q *q, uint64_t req_cons) { pm_store64(&q->hdr->req_cons, jrnl_seq(req_cons)); }
 
 /* load */
 static inline void jrnl_blame(struct jrnl_q *q, uint32_t slot, uint32_t count)
@@ -129,7 +129,7 @@ static inline void jrnl_done(struct jrnl_q *q, uint32_t slot, uint64_t rsp_idx)
 	pm_store32(&s->state, JRNL_DONE);
 }
 
-static inline void jrnl_publish(struct jrnl_q *q, uint64_t rsp_prod) { pm_store64(&q->hdr->rsp_prod, rsp_prod); }
+static inline void jrnl_publish(struct jrnl_q *q, uint64_t rsp_prod) { pm_store64(&q->hdr->rsp_prod, jrnl_seq(rsp_prod)); }
 static inline void jrnl_free(struct jrnl_q *q, uint32_t slot) { pm_store32(&q->slot[slot].state, JRNL_FREE); }
 
 static inline void jrnl_flush_failed(struct jrnl *j)

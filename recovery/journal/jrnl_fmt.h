@@ -96,9 +96,20 @@ struct jrnl_stats {
 	uint64_t hist[JRNL_HIST];
 };
 
+/* A queue's two sequence numbers carry their check in their top byte, since they are stored alone: 2^56 are enough. */
+static inline uint64_t jrnl_seq_fold(uint64_t w)
+{
+	w ^= w >> 32;
+	w ^= w >> 16;
+	return (w ^ w >> 8) & 0xff;
+}
+static inline uint64_t jrnl_seq(uint64_t n) { return n | jrnl_seq_fold(n) << 56; }
+static inline uint64_t jrnl_seq_of(uint64_t word) { return word & 0xffffffffffffffull; }
+static inline int jrnl_seq_sound(uint64_t word) { return jrnl_seq_fold(word) == 0; }
+
 struct jrnl_queue {
-	uint64_t req_cons; /* every request below it is in a slot, or done */
-	uint64_t rsp_prod; /* every response below it was given to the guest */
+	uint64_t req_cons; /* jrnl_seq(): every request below it is in a slot, or done */
+	uint64_t rsp_prod; /* jrnl_seq(): every response below it was given to the guest */
 	uint64_t pad[6];
 	struct jrnl_stats stats;
 };

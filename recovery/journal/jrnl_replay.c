@@ -122,9 +122,13 @@ static int check_order(struct verdict *v)
 
 int jrnl_scan(const struct jrnl_q *q, struct jrnl_scan *out, char *err, size_t size)
 {
-	struct verdict v = {.q = q, .req_cons = q->hdr->req_cons, .rsp_prod = q->hdr->rsp_prod, .out = out, .err = err,
+	struct verdict v = {.q = q, .req_cons = jrnl_seq_of(q->hdr->req_cons), .rsp_prod = jrnl_seq_of(q->hdr->rsp_prod), .out = out, .err = err,
 			    .size = size};
 
+	if (!jrnl_seq_sound(q->hdr->req_cons) || !jrnl_seq_sound(q->hdr->rsp_prod)) {
+		snprintf(err, size, "a sequence number of the queue");
+		return -EBADMSG;
+	}
 	out->nforget = out->nreanswer = out->nredo = 0;
 	for (uint32_t i = 0; i < q->nslots; i++) {
 		int rc = judge(&v, i);

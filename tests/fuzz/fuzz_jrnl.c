@@ -33,12 +33,12 @@ static void check_order(const struct jrnl_q *q, const struct jrnl_scan *s)
 {
 	for (uint32_t i = 0; i < s->nreanswer; i++) {
 		CHECK(s->reanswer[i] < q->nslots && q->slot[s->reanswer[i]].state == JRNL_DONE);
-		CHECK(q->slot[s->reanswer[i]].rsp_idx == q->hdr->rsp_prod + i);
+		CHECK(q->slot[s->reanswer[i]].rsp_idx == jrnl_seq_of(q->hdr->rsp_prod) + i);
 	}
 	for (uint32_t i = 0; i < s->nredo; i++) {
 		const struct jrnl_slot *t = &q->slot[s->redo[i]];
 
-		CHECK(s->redo[i] < q->nslots && t->index < q->hdr->req_cons);
+		CHECK(s->redo[i] < q->nslots && t->index < jrnl_seq_of(q->hdr->req_cons));
 		CHECK(t->state == JRNL_TAKEN || t->state == JRNL_LOADED || t->state == JRNL_STARTED);
 		CHECK(t->state == JRNL_TAKEN || t->nlist <= JRNL_SEGS_MAX);
 		CHECK(i == 0 || q->slot[s->redo[i - 1]].index < t->index);
@@ -60,7 +60,7 @@ static void check_scan(const struct jrnl_q *q, const struct jrnl_scan *s)
 		CHECK(!seen[s->redo[i]]++);
 	for (uint32_t i = 0; i < q->nslots; i++)
 		CHECK(seen[i] || q->slot[i].state == JRNL_FREE);
-	CHECK(q->hdr->req_cons - q->hdr->rsp_prod == s->nreanswer + s->nredo);
+	CHECK(jrnl_seq_of(q->hdr->req_cons) - jrnl_seq_of(q->hdr->rsp_prod) == s->nreanswer + s->nredo);
 	for (uint32_t i = 0; i < s->nreanswer; i++) {
 		for (uint32_t k = 0; k < i; k++)
 			CHECK(q->slot[s->reanswer[i]].index != q->slot[s->reanswer[k]].index);
@@ -117,10 +117,10 @@ static void edit(struct jrnl_q *q, const struct edit *e)
 		s->blame ^= by << 40;
 		break;
 	case 5:
-		q->hdr->req_cons += by;
+		q->hdr->req_cons = jrnl_seq(jrnl_seq_of(q->hdr->req_cons + by));
 		break;
 	case 6:
-		q->hdr->rsp_prod += by;
+		q->hdr->rsp_prod = jrnl_seq(jrnl_seq_of(q->hdr->rsp_prod + by));
 		break;
 	case 7:
 		s->index = q->slot[(uint8_t)e->by % q->nslots].index;

@@ -243,9 +243,9 @@ static void check_queue(struct world *w, unsigned i)
 	uint64_t all = w->guest.q[i].next;
 	const struct blkif_sring *s = q->ring.sring;
 
-	if (j->hdr->req_cons != all || j->hdr->rsp_prod != all || s->rsp_prod != (uint32_t)all)
+	if (jrnl_seq_of(j->hdr->req_cons) != all || jrnl_seq_of(j->hdr->rsp_prod) != all || s->rsp_prod != (uint32_t)all)
 		crash_violation(&w->check, "CONSERVE", "queue %u: req_cons %llu, rsp_prod %llu, ring's %u, of %llu", i,
-			      (unsigned long long)j->hdr->req_cons, (unsigned long long)j->hdr->rsp_prod, s->rsp_prod,
+			      (unsigned long long)jrnl_seq_of(j->hdr->req_cons), (unsigned long long)jrnl_seq_of(j->hdr->rsp_prod), s->rsp_prod,
 			      (unsigned long long)all);
 	for (uint32_t k = 0; k < j->nslots; k++)
 		if (j->slot[k].state != JRNL_FREE && (j->slot[k].state != JRNL_DONE || j->slot[k].rsp_idx >= all))

@@ -71,7 +71,7 @@ static enum verdict look(struct jrnl_scan *s)
 
 	if (jrnl_scan(q, s, err, sizeof(err)) == 0)
 		return same_as_base(s) ? SAME : OTHER;
-	assert_non_null(strstr(err, "slot "));
+	assert_non_null(strstr(err, "slot ") ? err : strstr(err, "sequence number"));
 	return FOUND;
 }
 
@@ -165,83 +165,20 @@ static void test_lists(void **state)
 
 /* ---- a queue's own words */
 
-static bool has(const uint16_t *v, uint32_t n, uint32_t slot)
+static void test_sequence_numbers(void **state)
 {
-	for (uint32_t i = 0; i < n; i++)
-		if (v[i] == slot)
-			return true;
-	return false;
-}
-
-/* req_cons: what was taken and not looked at yet is left on the ring again, or the other way round. Whatever was
- * loaded, started or answered keeps its place. */
-static void check_moved_requests(const struct jrnl_scan *s)
-{
-	for (uint32_t i = 0; i < N; i++) {
-		if (in_slot[i] == TAKEN || in_slot[i] == UNTAKEN) {
-			assert_true(has(s->redo, s->nredo, i) != has(s->forget, s->nforget, i));
-			continue;
-		}
-		assert_int_equal(has(s->redo, s->nredo, i), has(base.redo, base.nredo, i));
-		assert_int_equal(has(s->reanswer, s->nreanswer, i), has(base.reanswer, base.nreanswer, i));
-		assert_int_equal(has(s->forget, s->nforget, i), has(base.forget, base.nforget, i));
-	}
-}
-
-static void test_req_cons(void **state)
-{
-	unsigned moved = 0;
+	uint64_t *const words[] = {&q->hdr->req_cons, &q->hdr->rsp_prod};
 
 	(void)state;
-	for (unsigned bit = 0; bit < 64; bit++) {
-		struct jrnl_scan s;
-		enum verdict v;
-
-		flip(&q->hdr->req_cons, bit);
-		v = look(&s);
-		assert_int_not_equal(v, SAME);
-		if (v == OTHER) {
-			check_moved_requests(&s);
-			moved++;
-		}
-		flip(&q->hdr->req_cons, bit);
-	}
-	assert_int_equal(moved, 1); /* 15 to 14 */
-}
-
-/* rsp_prod forward: an answer that is in the ring already counts as published, and will be by the next one. Back:
- * answers that the guest has seen are given again, at their own places, and the ring's rsp_prod goes back for a moment,
- * which a guest may take for a fault. No word of the queue tells this from a death before they were published, when all
- * their slots are still there: the one flip of the journal that does harm and is not found. */
-static void test_rsp_prod(void **state)
-{
-	unsigned forward = 0, back = 0;
-
-	(void)state;
-	jrnl_free(q, 2);
-	for (unsigned round = 0; round < 2; round++) {
+	for (unsigned w = 0; w < ARRAY_LEN(words); w++) {
 		for (unsigned bit = 0; bit < 64; bit++) {
 			struct jrnl_scan s;
-			enum verdict v;
 
-			flip(&q->hdr->rsp_prod, bit);
-			v = look(&s);
-			assert_int_not_equal(v, SAME);
-			for (uint32_t i = 0; v == OTHER && i < N; i++)
-				assert_int_equal(has(s.redo, s.nredo, i), has(base.redo, base.nredo, i));
-			if (v == OTHER && q->hdr->rsp_prod > RSP_PROD) {
-				assert_int_equal(s.nreanswer, RSP_PROD + 2 - q->hdr->rsp_prod);
-				forward++;
-			} else if (v == OTHER) {
-				assert_int_equal(s.nreanswer, RSP_PROD + 2 - q->hdr->rsp_prod);
-				back++;
-			}
-			flip(&q->hdr->rsp_prod, bit);
+			flip(words[w], bit);
+			assert_int_equal(look(&s), FOUND);
+			flip(words[w], bit);
 		}
-		assert_int_equal(back, round); /* 9 to 8 */
-		jrnl_publish(q, RSP_PROD + 1); /* slot 10 is published */
 	}
-	assert_int_equal(forward, 2); /* 8 to 9 and to 10 */
 }
 
 static void test_statistics_and_padding(void **state)
@@ -326,7 +263,7 @@ static void test_noise(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		T(test_slots), T(test_lists), T(test_req_cons), T(test_rsp_prod), T(test_statistics_and_padding),
+		T(test_slots), T(test_lists), T(test_sequence_numbers), T(test_statistics_and_padding),
 		T(test_another_queue), T(test_header), T(test_noise),
 	};
 
