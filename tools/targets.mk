@@ -72,6 +72,7 @@ lint: run-lint
 
 check-san: deps-check
 	@rm -f build/san-results
+	@$(MAKE) --no-print-directory -j$$(nproc) progs
 	@for s in address,undefined thread; do \
 		$(MAKE) --no-print-directory SAN=$$s -j$$(nproc) progs tests && \
 		$(MAKE) --no-print-directory SAN=$$s RESULTS=build/san-results run-quick run-slow run-e2e || exit 1; done

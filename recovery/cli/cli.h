@@ -52,7 +52,7 @@ int cli_devid(const char *vdev, uint32_t *devid);
 
 /* Connects to the supervisor; -errno after one clear line. */
 int cli_supervisor(const struct cli *c);
-/* A client of xenstore (RUNTIME/store.sock, or $XENSTORED_PATH) for xs_sync.h; ends with the process. NULL after one clear
+/* A client of xenstore (RUNTIME/store.sock, or $XENSTORED_PATH) for xs_sync.h; closed at exit. NULL after one clear
  * line. */
 struct xsc *cli_store(const struct cli *c);
 /* The last wait's rc and line, as dev_admin.h's callbacks give them; text is "" without one. */
@@ -60,7 +60,7 @@ struct cli_wait {
 	struct xsc_wait w;
 	char text[256];
 };
-int cli_store_wait(struct xsc *xs, struct cli_wait *w);
+int cli_store_wait(struct xsc *store, struct cli_wait *w);
 
 /* "1.5 GiB", "640 us". Into one of a few static buffers. */
 const char *cli_bytes(uint64_t n);

@@ -105,14 +105,13 @@ static int attach(struct xsc *xs, const char *vm, const struct dev_admin_vbd *v)
 int cli_attach(struct cli *c, int argc, char **argv)
 {
 	struct attach_args a = {0};
-	struct dev_admin_vbd *v = calloc(1, sizeof(*v));
+	static struct dev_admin_vbd vbd; /* large, and one a process */
+	struct dev_admin_vbd *v = &vbd;
 	struct xl_disk disk;
 	char err[256];
 	struct xsc *xs;
 	int rc, domid;
 
-	if (!v)
-		return cli_fail("out of memory");
 	rc = read_args(argc, argv, &a);
 	if (rc)
 		return rc;
@@ -136,9 +135,7 @@ int cli_attach(struct cli *c, int argc, char **argv)
 	strcpy(v->wanted.type, "phy");
 	strcpy(v->wanted.script, disk.script);
 	vbd_vdev(v->devid, v->wanted.dev, sizeof(v->wanted.dev));
-	rc = attach(xs, argv[0], v);
-	free(v);
-	return rc;
+	return attach(xs, argv[0], v);
 }
 
 int cli_detach(struct cli *c, int argc, char **argv)

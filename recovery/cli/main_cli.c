@@ -81,11 +81,20 @@ int cli_supervisor(const struct cli *c)
 	return sock;
 }
 
+static struct xsc *xs; /* of this process */
+
+static void close_store(void)
+{
+	struct loop *l = xsc_loop(xs);
+
+	xsc_close(xs);
+	loop_close(l);
+}
+
 struct xsc *cli_store(const struct cli *c)
 {
 	struct xsc_cfg cfg = {.timeout_ns = CLI_DEADLINE_NS / 2};
 	char path[256];
-	struct xsc *xs;
 	int rc = xsc_path(c->runtime_dir, path, sizeof(path));
 
 	if (!rc)
@@ -93,15 +102,15 @@ struct xsc *cli_store(const struct cli *c)
 	cfg.path = path;
 	if (!rc)
 		rc = xsc_open(&cfg, &xs);
-	if (!rc)
+	if (!rc && atexit(close_store) == 0)
 		return xs;
 	cli_fail("no xenstore at %s (%s); begin with: bulkhead start", path, err_str(rc));
 	return NULL;
 }
 
-int cli_store_wait(struct xsc *xs, struct cli_wait *w)
+int cli_store_wait(struct xsc *store, struct cli_wait *w)
 {
-	int rc = xsc_wait(xs, &w->w);
+	int rc = xsc_wait(store, &w->w);
 
 	snprintf(w->text, sizeof(w->text), "%s", w->w.data && w->w.len ? w->w.data : rc ? err_str(rc) : "");
 	xsc_wait_free(&w->w);

@@ -62,12 +62,26 @@ world_down() { bh stop >/dev/null 2>&1; }
 state_is() { [ "$(bh status "$1" "$2" --json | jq -r '.[0].state')" = "$3" ]; }
 field() { bh status "$1" "$2" --json | jq -r ".[0].$3"; }
 
+# The plugin in an nbdkit that was built without sanitizers: AddressSanitizer is loaded first; ThreadSanitizer can not be (it would
+# have to know nbdkit's own locks), so that the guest's end is the plain build's there, if there is one.
+PLUGIN=$BUILD/lib/nbdkit-bulkhead-plugin.so
+case $BUILD in
+*-thread*) PLUGIN=${BUILD%%-thread*}/lib/nbdkit-bulkhead-plugin.so ;;
+esac
+nbdkit() {
+	[ -e "$PLUGIN" ] || fail "no plugin at $PLUGIN: run make"
+	case $BUILD in
+	*-address*) LD_PRELOAD=$(gcc -print-file-name=libasan.so) ASAN_OPTIONS=detect_leaks=0 command nbdkit "$@" ;;
+	*) command nbdkit "$@" ;;
+	esac
+}
+
 uri() { echo "nbd+unix:///?socket=$T/$1-$2.sock"; }
 nbd_up() {
 	local vm=$1 vdev=$2
 	shift 2
 	rm -f "$T/$vm-$vdev.sock" "$T/$vm-$vdev.pid"
-	nbdkit -f -t 256 -U "$T/$vm-$vdev.sock" -P "$T/$vm-$vdev.pid" "$BUILD/lib/nbdkit-bulkhead-plugin.so" \
+	nbdkit -f -t 256 -U "$T/$vm-$vdev.sock" -P "$T/$vm-$vdev.pid" "$PLUGIN" \
 		vm="$vm" vdev="$vdev" runtime-dir="$BULKHEAD_RUNTIME_DIR" "$@" >>"$T/nbdkit.log" 2>&1 &
 	wait_for 15 "nbdkit for $vm $vdev ($(tail -n 1 "$T/nbdkit.log" 2>/dev/null))" test -s "$T/$vm-$vdev.pid"
 	at_exit "nbd_down $vm $vdev"

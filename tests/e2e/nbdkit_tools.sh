@@ -16,7 +16,7 @@ bh attach A "vdev=xvda,target=$IMG" >/dev/null || fail "attach"
 wrong() {
 	local want=$1
 	shift
-	if nbdkit -f -U "$T/wrong.sock" "$BUILD/lib/nbdkit-bulkhead-plugin.so" "$@" >"$T/wrong" 2>&1; then
+	if nbdkit -f -U "$T/wrong.sock" "$PLUGIN" "$@" >"$T/wrong" 2>&1; then
 		fail "nbdkit $* did not fail"
 	fi
 	grep -q "$want" "$T/wrong" || fail "nbdkit $*: said '$(cat "$T/wrong")', not '$want'"
