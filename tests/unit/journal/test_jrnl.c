@@ -215,7 +215,7 @@ static void test_all_orders(void **state)
 static void test_large_indices(void **state)
 {
 	static const uint64_t base[] = {0, 1, (1ull << 31) - 2, (1ull << 32) - 2, 1ull << 32, (1ull << 48) - 2,
-					(1ull << 63) - 2, UINT64_MAX - 4};
+					(1ull << 56) - 5};
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(base); i++) {
