@@ -5,7 +5,8 @@ RESULTS := $(B)/results
 E2E := $(sort $(wildcard tests/e2e/*.sh))
 E2E := $(filter-out tests/e2e/functions.sh,$(E2E))
 QUICK := $(filter $(B)/tests/unit/% $(B)/tests/conform/%,$(TESTS))
-SLOW := $(filter-out $(QUICK),$(TESTS))
+# The crash test has one thread and takes long enough without ThreadSanitizer.
+SLOW := $(filter-out $(QUICK) $(if $(filter thread,$(SAN)),%/test_crash),$(TESTS))
 export BULKHEAD_BUILD := $(B)
 
 # Programs that tests start; slowfs needs libfuse3 and is left out where that is missing (its test says so).
