@@ -281,6 +281,8 @@ static void note_death(struct sup_proc *p, int code, int status)
 	struct ctl_event e = {.kind = CTL_EV_DIED, .pid = p->pid, .domid = p->group->domid, .devid = p->group->devid};
 	const struct sup_dev *d = p->ndevs ? p->dev[0].dev : NULL;
 
+	if (p->draining || (d && d->state == CTL_DRAINING))
+		e.kind = CTL_EV_DRAINED; /* its end was wanted */
 	if (d) {
 		e.domid = d->domid;
 		e.devid = d->devid;
@@ -295,7 +297,8 @@ static void note_death(struct sup_proc *p, int code, int status)
 		snprintf(e.text, sizeof(e.text), "%s: exited with status %d%s%.100s", p->standby ? "standby" : "stub",
 			 status, p->why[0] ? ": " : "", p->why);
 	else
-		snprintf(e.text, sizeof(e.text), "stub: ended; it was adopted, its status is not known");
+		snprintf(e.text, sizeof(e.text), "%s: ended; it was adopted, its status is not known",
+			 p->standby ? "standby" : "stub");
 	sup_note_event(p->sup, &e, p->draining ? SUP_QUIET : SUP_SAY);
 }
 
