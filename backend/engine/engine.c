@@ -252,7 +252,6 @@ unsigned engine_reap(struct engine_queue *q, struct engine_reqs *done)
 
 int engine_arm(struct engine_queue *q)
 {
-	if (!q->outstanding)
-		return 0;
+	/* Also with nothing outstanding: the event of what was reaped already has to be taken back, or nobody could sleep on it. */
 	return !STAILQ_EMPTY(&q->refused) || q->engine->ops->arm(q);
 }

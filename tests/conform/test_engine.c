@@ -360,13 +360,37 @@ static void test_resize(void **state)
 	free(buf);
 }
 
+/* What was reaped is not announced any more: who is armed, with nothing outstanding, can sleep. */
+static void test_idle_is_quiet(void **state)
+{
+	char *buf = rig_buffer(4096);
+	struct iovec iov = {buf, 4096};
+	struct engine_req r = {.op = ENGINE_READ, .len = 4096, .iov = &iov, .iovcnt = 1};
+	struct pollfd p;
+	struct rig g;
+
+	(void)state;
+	open_rig(&g, MIB(1), false);
+	p = (struct pollfd){.fd = engine_event_fd(g.q), .events = POLLIN};
+	engine_submit(g.q, &r);
+	engine_kick(g.q);
+	if (!engine_arm(g.q) && p.fd >= 0)
+		assert_int_equal(poll(&p, 1, RIG_WAIT_MS), 1);
+	assert_ptr_equal(rig_wait(g.q), &r);
+	assert_int_equal(engine_arm(g.q), 0);
+	if (p.fd >= 0)
+		assert_int_equal(poll(&p, 1, 0), 0);
+	close_rig(&g);
+	free(buf);
+}
+
 static int run_variant(const struct rig_variant *v)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_random_depth_128), cmocka_unit_test(test_bounds),
 		cmocka_unit_test(test_read_only),	 cmocka_unit_test(test_beyond_4_gib),
 		cmocka_unit_test(test_two_queues),	 cmocka_unit_test(test_close_waits),
-		cmocka_unit_test(test_resize),
+		cmocka_unit_test(test_resize),		 cmocka_unit_test(test_idle_is_quiet),
 	};
 
 	variant = v;
