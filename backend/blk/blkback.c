@@ -101,10 +101,11 @@ static unsigned turn_state(struct blkback_queue *q, bool busy)
 	return state;
 }
 
-static void show_state(struct blkback_queue *q)
+void blk_show_state(struct blkback_queue *q)
 {
 	const struct blk_work *oldest = TAILQ_FIRST(&q->live);
 
+	pm_stat64(&blk_stats(q)->engine_outstanding, q->running);
 	pm_stat64(&blk_stats(q)->grants_mapped, blk_grants_mapped(q->grants));
 	pm_stat64(&blk_stats(q)->oldest_taken, oldest ? q->j->slot[oldest->slot].taken_at : 0);
 }
@@ -132,7 +133,7 @@ unsigned blkback_turn(struct blkback_queue *q, unsigned budget)
 		engine_kick(q->eq);
 	busy |= blk_publish(q, false);
 	if (busy || taken > 0)
-		show_state(q);
+		blk_show_state(q);
 	return turn_state(q, busy || taken > 0 || wants_retry(q));
 }
 

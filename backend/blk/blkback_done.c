@@ -107,6 +107,9 @@ static int status_of(struct blkback_queue *q, struct blk_work *w, int result)
 		jrnl_flush_failed(&q->dev->jrnl); /* before anything is answered */
 	if (result)
 		return result == -EOPNOTSUPP ? BLKIF_RSP_EOPNOTSUPP : BLKIF_RSP_ERROR;
+	/* Another queue's flush may have failed between this one's look at the mark and its turn in the engine. */
+	if (w->er.op == ENGINE_FLUSH && jrnl_flush_has_failed(&q->dev->jrnl))
+		return BLKIF_RSP_ERROR;
 	if (w->req.op == BLKIF_OP_READ &&
 	    blk_grants_move(q->grants, w->seg, w->req.nsegs, w->buf, true)) {
 		BLK_COUNT(q, peer_faults, 1);

@@ -119,6 +119,8 @@ void blk_answer(struct blkback_queue *q, struct blk_work *w, int status);
 unsigned blk_reap(struct blkback_queue *q);
 bool blk_publish(struct blkback_queue *q, bool always_notify);
 void blk_break(struct blkback *b, enum blkback_event e, const char *text);
+/* blkback.c: what the queue has in hand, for those who watch it. */
+void blk_show_state(struct blkback_queue *q);
 /* blkback_start.c */
 void blk_report_poison(struct blkback_queue *q, const struct blk_work *w);
 

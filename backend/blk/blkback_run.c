@@ -29,6 +29,17 @@ static bool fence_open(struct pass *p)
 	return p->fence;
 }
 
+/* Said once, and taken back if another queue has found it open meanwhile. */
+static void say_fencing(struct blkback *b)
+{
+	if (exchange_acq_rel(&b->fence_said, 1))
+		return;
+	b->event(b->event_arg, BLKBACK_FENCING, 1, NULL);
+	smp_mb(); /* the mark before the look; pairs with the exchange in blk_fence_open() before its look at the mark */
+	if (load_relaxed(&b->fenced))
+		b->event(b->event_arg, BLKBACK_FENCED, 0, NULL);
+}
+
 static bool needs_fence(const struct blk_work *w)
 {
 	return w->req.op == BLKIF_OP_WRITE_BARRIER || (w->redo_started && blk_is_write(&w->req));
@@ -187,8 +198,10 @@ static bool try_one(struct pass *p, struct blk_work *w)
 		return !w->convicted;
 	if (w->req.op == BLKIF_OP_WRITE_BARRIER && !first_in_queue(q, w))
 		return false;
-	if (needs_fence(w) && !fence_open(p))
+	if (needs_fence(w) && !fence_open(p)) {
+		say_fencing(q->dev);
 		return false;
+	}
 	if (answer_at_once(q, w))
 		return true;
 	if (!admit(p, w) || !get_buffer(p, w) || !blk_gate_enter(q->dev, w))

@@ -4,6 +4,7 @@
 #include "recovery/journal/jrnl_replay.h"
 #include "ring/base/err.h"
 #include "ring/base/log.h"
+#include "ring/os/clock.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -150,6 +151,9 @@ static void resume_queue(struct blkback_queue *q, const struct jrnl_scan *scan, 
 	TAILQ_FOREACH(w, &q->todo, link)
 		suspect(q, w, own_fault);
 	BLK_COUNT(q, replayed, scan->nredo);
+	/* What the dead one left there would make an idle successor look like one that does not get on. */
+	q->now = clock_now();
+	blk_show_state(q);
 }
 
 /* Whatever the former generation had still to say may have died with it. */

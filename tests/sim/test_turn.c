@@ -398,6 +398,59 @@ static void test_a_failed_flush_is_remembered(void **state)
 	}
 }
 
+/* Of two queues' flushes the second looked for the mark before the first one's failure was stored. */
+static void test_a_flush_behind_a_failed_one_fails(void **state)
+{
+	(void)state;
+	post(BLKIF_OP_FLUSH_DISKCACHE, 1, 0, 0);
+	turn();
+	assert_int_equal(r.engine.q[0].nheld, 1);
+	jrnl_flush_failed(&r.b->jrnl);
+	finish(0);
+	turn();
+	expect(1, BLKIF_OP_FLUSH_DISKCACHE, BLKIF_RSP_ERROR);
+}
+
+/* Who died between an answer and its last words about itself leaves figures that are not its successor's. */
+static void test_an_idle_successor_looks_idle(void **state)
+{
+	struct jrnl_stats *st = &r.q->j->hdr->stats;
+
+	(void)state;
+	post(BLKIF_OP_WRITE, 1, 0, 0);
+	turn();
+	assert_true(st->oldest_taken != 0 && st->engine_outstanding == 1);
+	finish(0);
+	turn();
+	expect(1, BLKIF_OP_WRITE, 0);
+	st->oldest_taken = 1;
+	st->engine_outstanding = 1;
+	die();
+	assert_int_equal(begin(BLKBACK_RESUME, false), 0);
+	turn();
+	st = &r.q->j->hdr->stats;
+	assert_true(st->oldest_taken == 0 && st->engine_outstanding == 0);
+}
+
+static void test_a_barrier_says_that_it_waits_for_the_fence(void **state)
+{
+	(void)state;
+	die();
+	r.engine.shut = r.engine.at_once = true;
+	assert_int_equal(begin(BLKBACK_RESUME, false), 0);
+	post(BLKIF_OP_WRITE_BARRIER, 1, 0, 0);
+	turn();
+	turn();
+	expect_no_answer();
+	assert_int_equal(r.events[BLKBACK_FENCING], 1);
+	assert_int_equal(r.events[BLKBACK_FENCED], 0);
+	r.engine.shut = false;
+	for (unsigned i = 0; i < 3; i++)
+		turn();
+	expect(1, BLKIF_OP_WRITE_BARRIER, 0);
+	assert_int_equal(r.events[BLKBACK_FENCED], 1);
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, rig_setup, rig_teardown)
 
 int main(void)
@@ -423,6 +476,9 @@ int main(void)
 		T(test_corrupt_journal),
 		T(test_overlapping_writes_wait),
 		T(test_a_failed_flush_is_remembered),
+		T(test_a_flush_behind_a_failed_one_fails),
+		T(test_an_idle_successor_looks_idle),
+		T(test_a_barrier_says_that_it_waits_for_the_fence),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
