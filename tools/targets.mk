@@ -90,15 +90,17 @@ layers: ; @tests/lint/layers.py --print
 .PHONY: layers
 
 LIBEXEC := $(PREFIX)/libexec/bulkhead
+# Where this nbdkit looks for `nbdkit bulkhead`, whatever PREFIX is.
+NBDKIT_PLUGINS = $(or $(shell nbdkit --dump-config 2>/dev/null | sed -n 's/^plugindir=//p'),$(PREFIX)/lib/nbdkit/plugins)
 USER_PROGS := bulkhead bulkhead-blkfront
 MAN := $(wildcard docs/man/*.[1-8])
 install: progs
-	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(LIBEXEC) $(DESTDIR)$(PREFIX)/lib/nbdkit/plugins \
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(LIBEXEC) $(DESTDIR)$(NBDKIT_PLUGINS) \
 		$(DESTDIR)$(PREFIX)/share/bash-completion/completions
 	install -m 755 $(addprefix $(B)/bin/,$(filter $(USER_PROGS),$(PROGS))) $(DESTDIR)$(PREFIX)/bin
 	install -m 755 $(addprefix $(B)/bin/,$(filter-out $(USER_PROGS),$(PROGS))) $(DESTDIR)$(LIBEXEC)
 	for d in bulkheadd bulkhead-store; do ln -sf $(LIBEXEC)/$$d $(DESTDIR)$(PREFIX)/sbin/$$d; done
-	install -m 644 $(B)/lib/nbdkit-bulkhead-plugin.so $(DESTDIR)$(PREFIX)/lib/nbdkit/plugins
+	install -m 644 $(B)/lib/nbdkit-bulkhead-plugin.so $(DESTDIR)$(NBDKIT_PLUGINS)
 	for m in $(MAN); do install -D -m 644 $$m $(DESTDIR)$(PREFIX)/share/man/man$${m##*.}/$$(basename $$m); done
 	install -m 644 tools/bulkhead.completion $(DESTDIR)$(PREFIX)/share/bash-completion/completions/bulkhead
 .PHONY: install
