@@ -160,7 +160,9 @@ static void appeared(struct sup_dev *d)
 	xsc_read(b->xs, 0, node, vm_read, d);
 	vbd_back_path(path, sizeof(path), 0, d->domid, d->devid);
 	vbd_front_path(peer, sizeof(peer), d->domid, d->devid);
-	cfg.connected = sup_dev_runs(d) || d->state == CTL_BROKEN || (d->state == CTL_FAILED && d->has_journal);
+	/* Draining, by a stub that a predecessor told so: Closed is written when that has ended. */
+	cfg.connected = sup_dev_runs(d) || d->state == CTL_BROKEN || (d->state == CTL_FAILED && d->has_journal) ||
+			(d->state == CTL_DRAINING && sup_dev_has_procs(d));
 	rc = xenbus_end_open(&cfg, &d->end);
 	if (rc)
 		log_error("%s: %s: this device is not served", path, err_str(rc));
@@ -259,11 +261,15 @@ void sup_bus_online(struct sup_dev *d)
 
 void sup_bus_closed(struct sup_dev *d)
 {
-	if (!d->end)
+	if (!d->end) { /* adopted, and its nodes went with its domain while nobody was there: nothing will say so any more */
+		if (d->domain_gone && !d->sup->stopping)
+			removed(d);
 		return;
+	}
 	xenbus_end_error(d->end, NULL);
 	xenbus_end_down(d->end);
-	if (xenbus_end_phase(d->end) != XENBUS_B_CONNECTED)
+	/* No end any more: the nodes were gone before, and with this the device is. */
+	if (!d->end || xenbus_end_phase(d->end) != XENBUS_B_CONNECTED)
 		return;
 	/* It was our wish, not the frontend's: an end that knows of no connection writes Closed and waits for its 5-6-1. */
 	xenbus_end_close(d->end);

@@ -83,9 +83,9 @@ uint64_t sup_journal_generation(const struct sup_dev *d)
 	struct jrnl_hdr h;
 
 	if (d->jfd < 0 || pread(d->jfd, &h, sizeof(h), 0) != (ssize_t)sizeof(h) || h.magic != JRNL_MAGIC ||
-	    h.valid != JRNL_VALID)
+	    h.valid != JRNL_VALID || h.generation != JRNL_GENERATION(JRNL_GENERATION_OF(h.generation)))
 		return 0;
-	return h.generation;
+	return JRNL_GENERATION_OF(h.generation);
 }
 
 /* ---- ports */

@@ -41,6 +41,17 @@ static void poke(struct sup_proc *p, int fd)
 		log_debug("stub %d can not be poked", (int)p->pid); /* it is dying: the pidfd will say so */
 }
 
+/* Of all queues: what waits in one of them may wait for what another has in the engine, a flush or a range. */
+static uint64_t outstanding(const struct sup_dev *d)
+{
+	struct jrnl_stats st;
+	uint64_t n = 0;
+
+	for (uint32_t q = 0; q < d->nports; q++)
+		n += sup_journal_stats(d, q, &st) ? 0 : st.engine_outstanding;
+	return n;
+}
+
 /* One worker. False: it was killed. */
 static bool check(struct sup_proc *p, unsigned slot, unsigned q, uint64_t now, uint64_t *next)
 {
@@ -56,7 +67,7 @@ static bool check(struct sup_proc *p, unsigned slot, unsigned q, uint64_t now, u
 		return true;
 	s.turn = st.turn;
 	s.oldest_taken = st.oldest_taken;
-	s.engine_outstanding = st.engine_outstanding;
+	s.engine_outstanding = st.oldest_taken && !st.engine_outstanding ? outstanding(d) : st.engine_outstanding;
 	s.answered = answered(pd->poke[q]);
 	if (health_wants_wait(h, now, d->hang_ns) && procs_sched(p->pid, &sched) == 0) {
 		s.cpu_wait_ns = sched.wait_ns;

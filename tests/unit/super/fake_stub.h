@@ -80,9 +80,9 @@ static uint64_t fake_own(const struct stub_dev *d, char **map)
 		h->magic = JRNL_MAGIC;
 		h->conn = d->conn;
 	}
-	h->generation++;
+	h->generation = JRNL_GENERATION(JRNL_GENERATION_OF(h->generation) + 1);
 	h->valid = JRNL_VALID;
-	return h->generation;
+	return JRNL_GENERATION_OF(h->generation);
 }
 
 static struct jrnl_stats *fake_stats(const struct stub_dev *d, char *map, uint32_t q)

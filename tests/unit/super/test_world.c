@@ -64,8 +64,7 @@ static void a_deaf_stub_is_hung(void **state)
 	assert_true(wait_other(g, d.pid).generation >= d.generation + 1);
 }
 
-/* The keeper starts another at once. */
-static void kill_supervisor(void)
+static pid_t supervisor(void)
 {
 	struct ctl_req q = {.op = CTL_HELLO};
 	struct ctl_reply r;
@@ -73,9 +72,27 @@ static void kill_supervisor(void)
 
 	assert_int_equal(ctl_client_ask(fd, &q, &r), 0);
 	close(fd);
-	kill((pid_t)r.arg, SIGKILL);
-	while (kill((pid_t)r.arg, 0) == 0)
+	return (pid_t)r.arg;
+}
+
+/* The keeper starts another at once. */
+static void kill_supervisor(void)
+{
+	pid_t pid = supervisor();
+
+	kill(pid, SIGKILL);
+	while (kill(pid, 0) == 0)
 		usleep(1000);
+}
+
+static void wait_forgotten(const struct guest *g)
+{
+	uint64_t until = clock_now() + WITHIN_NS;
+	struct ctl_dev d;
+
+	while (look(g, &d) && clock_now() < until)
+		usleep(2000);
+	assert_false(look(g, &d));
 }
 
 static void a_successor_adopts(void **state)
@@ -145,6 +162,65 @@ static void detach_lets_go(void **state)
 		usleep(2000);
 	assert_int_equal(attach(g, "mem:2M", false), 0);
 	wait_node(g->back, XenbusStateInitWait);
+}
+
+/* Without a word to the backend, as `xenstore-rm` does. */
+static void nodes_that_vanish_end_the_device(void **state)
+{
+	struct guest *g;
+	struct ctl_dev d;
+	pid_t pid;
+
+	(void)state;
+	need_programs();
+	pid = supervisor();
+	g = guest_new("vanished");
+	d = bring_up(g, "mem:1M");
+	assert_int_equal(xsc_sync_rm(w.xs, g->back), 0);
+	wait_forgotten(g);
+	assert_int_equal(kill(d.pid, 0), -1);
+	assert_int_equal(supervisor(), pid);
+}
+
+static void destroy(const struct guest *g)
+{
+	static union hub_buf q;
+	int hub = hub_client_open(w.run, HUB_ADMIN, NULL, 0, 0, NULL);
+
+	assert_true(hub >= 0);
+	memset(&q.m, 0, sizeof(q.m));
+	q.m.op = HUB_DOM_DESTROY;
+	q.m.dom = (uint16_t)g->domid;
+	assert_int_equal(hub_client_call(hub, &q, NULL, NULL), 0);
+	close(hub);
+}
+
+/* The domain ends, and its nodes with it, while there is no supervisor. */
+static void what_ends_unseen_is_let_go(void **state)
+{
+	char image[128];
+	struct guest *g, *other;
+	pid_t pid;
+	int fd;
+
+	(void)state;
+	need_programs();
+	snprintf(image, sizeof(image), "%s/unseen.img", w.dir);
+	fd = open(image, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	assert_int_equal(ftruncate(fd, 1 << 20), 0);
+	close(fd);
+	g = guest_new("unseen");
+	bring_up(g, image);
+	pid = supervisor();
+	assert_int_equal(kill(w.keep, SIGSTOP), 0);
+	assert_int_equal(kill(pid, SIGKILL), 0);
+	destroy(g);
+	assert_int_equal(xsc_sync_rm(w.xs, g->back), 0);
+	assert_int_equal(kill(w.keep, SIGCONT), 0);
+	wait_forgotten(g);
+	other = guest_new("heir");
+	assert_int_equal(attach(other, image, false), 0);
+	wait_node(other->back, XenbusStateInitWait);
 }
 
 static void bad_storage_is_said_in_one_line(void **state)
@@ -291,6 +367,8 @@ int main(int argc, char **argv)
 		cmocka_unit_test(a_successor_adopts),
 		cmocka_unit_test(close_and_connect_again),
 		cmocka_unit_test(detach_lets_go),
+		cmocka_unit_test(nodes_that_vanish_end_the_device),
+		cmocka_unit_test(what_ends_unseen_is_let_go),
 		cmocka_unit_test(bad_storage_is_said_in_one_line),
 		cmocka_unit_test(an_image_has_one_writer),
 		cmocka_unit_test(a_broken_ring_halts_and_ends_by_561),
