@@ -63,18 +63,25 @@ static void on_event(void *dev, enum be_event e, uint64_t value, const char *tex
 	}
 }
 
-static int connect_queue(struct be_dev *d, uint32_t i, char *err, size_t size)
+/* 0, -EPEER when the guest has not granted it, or another errno. */
+static int map_ring(struct be_dev *d, uint32_t i, char *err, size_t size)
 {
 	const struct conn_id *c = &d->sd->conn;
-	const struct stub_queue *q = &d->sd->q[i];
-	int rc;
+	int rc = hv_map_ring(d->parts.hv, (hv_domid_t)c->domid, c->q[i].gref, c->ring_pages, &d->parts.ring[i]);
 
-	rc = hv_map_ring(d->parts.hv, (hv_domid_t)c->domid, c->q[i].gref, c->ring_pages, &d->parts.ring[i]);
-	if (rc) {
+	if (rc)
 		snprintf(err, size, "ring %u (%u pages, first grant reference %u) cannot be mapped: %s", i, c->ring_pages,
 			 c->q[i].gref[0], err_str(rc));
+	return rc == -EINVAL || rc == -EACCES ? -EPEER : rc;
+}
+
+static int connect_queue(struct be_dev *d, uint32_t i, char *err, size_t size)
+{
+	const struct stub_queue *q = &d->sd->q[i];
+	int rc = map_ring(d, i, err, size);
+
+	if (rc)
 		return rc;
-	}
 	rc = hv_port_adopt(d->parts.hv, q->port_fd, q->port_nfds, q->local_port, &d->parts.port[i]);
 	if (rc)
 		snprintf(err, size, "the port of queue %u cannot be used: %s", i, err_str(rc));
@@ -98,6 +105,11 @@ int be_dev_open(struct be_dev *d, const struct stub_dev *sd, uint32_t index, con
 		rc = class->open(sd, &d->device, err, size);
 	for (uint32_t i = 0; !rc && i < sd->conn.nqueues; i++)
 		rc = connect_queue(d, i, err, size);
+	if (rc == -EPEER) {
+		d->state = BE_DEV_BROKEN;
+		snprintf(d->unmapped, sizeof(d->unmapped), "%s", err);
+		rc = 0;
+	}
 	return rc;
 }
 
@@ -106,6 +118,8 @@ int be_dev_prepare(struct be_dev *d, char *err, size_t size)
 	const struct be_config config = {.poll_us = d->sd->poll_us};
 	int rc;
 
+	if (d->state == BE_DEV_BROKEN)
+		return 0;
 	d->parts.conn = &d->sd->conn;
 	d->parts.journal = d->journal.mem;
 	d->parts.journal_bytes = d->journal.bytes;
@@ -227,6 +241,8 @@ int be_dev_start(struct be_dev *d)
 {
 	int rc;
 
+	if (d->state == BE_DEV_BROKEN && d->unmapped[0])
+		say_broken(d, STUB_BROKEN_RING, d->unmapped);
 	if (d->state == BE_DEV_UP || d->state == BE_DEV_BROKEN)
 		return 0;
 	if (d->state == BE_DEV_LOCKING) {

@@ -36,11 +36,13 @@ struct be_dev {
 	bool waiting_said;
 	uint64_t fencing_since; /* set by a worker */
 	uint32_t broken_said;	/* by any thread */
+	char unmapped[160];	/* BROKEN since its opening: why the ring that the guest named cannot be mapped */
 	struct be_worker worker[CONN_QUEUES_MAX];
 };
 
 /* While there still are the rights for it: opens journal and storage, maps rings, adopts ports. sd, hv and ctl are kept.
- * Negative errno with one clear line in err; what was opened stays open (the process is about to end). */
+ * Negative errno with one clear line in err; what was opened stays open (the process is about to end). A ring that the guest
+ * has not granted is its own fault: 0, and the device is broken, which be_dev_start() says; others are served. */
 int be_dev_open(struct be_dev *d, const struct stub_dev *sd, uint32_t index, const struct be_class *class, struct hv *hv,
 		uid_t uid, struct be_ctl *ctl, char *err, size_t size);
 /* Everything that can be done before the journal is ours: buffers, io_uring, threads (parked). */
