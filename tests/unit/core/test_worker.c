@@ -253,7 +253,7 @@ static void idle_it_uses_no_processor(void **state)
 	cpu = thread_cpu_ns(b->w.thread);
 	turns = load_relaxed(&b->q.turns);
 	nanosleep(&(struct timespec){0, 200000000}, NULL); /* the span that is measured */
-	assert_int_equal(load_relaxed(&b->q.turns), turns);
+	assert_in_range(load_relaxed(&b->q.turns) - turns, 0, 1); /* the last notification may have come after the last look */
 	assert_true(thread_cpu_ns(b->w.thread) - cpu < NS_PER_MS);
 }
 
