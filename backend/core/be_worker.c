@@ -19,6 +19,9 @@
 #define FENCE_NS (100 * NS_PER_US)     /* between looks at the fence, for the first FENCE_SOON_NS; FENCE_LATE_NS after that */
 #define FENCE_LATE_NS NS_PER_MS
 #define FENCE_SOON_NS (10 * NS_PER_MS)
+#define STORM_FREE 32u		       /* events in a row for nothing, after which the next ones are looked at late only: */
+#define STORM_MIN_NS (16 * NS_PER_US)  /* so late at first, each time twice as late, */
+#define STORM_MAX_NS NS_PER_MS	       /* up to this (XSA-332: a guest's kicks cost us next to nothing) */
 
 enum { POLL_WAKE, POLL_POKE, POLL_PORT, POLL_STORAGE, POLL_FDS };
 
@@ -91,17 +94,17 @@ static void NORETURN end(struct be_worker *w, uint32_t how)
 		sleep_on(w, p, POLL_PORT, UINT64_MAX);
 }
 
-static void sleep_for_work(struct be_worker *w, uint64_t timeout_ns)
+/* deaf: without listening to the port. True: the guest had sent an event. */
+static bool sleep_for_work(struct be_worker *w, uint64_t timeout_ns, bool deaf)
 {
 	struct pollfd p[POLL_FDS];
 
-	p[POLL_PORT] = (struct pollfd){.fd = hv_port_fd(w->port), .events = POLLIN};
+	p[POLL_PORT] = (struct pollfd){.fd = deaf ? -1 : hv_port_fd(w->port), .events = POLLIN};
 	p[POLL_STORAGE] = (struct pollfd){.fd = w->class->storage_fd(w->queue), .events = POLLIN};
 	w->class->asleep(w->queue);
 	sleep_on(w, p, POLL_FDS, timeout_ns);
 	w->class->awake(w->queue);
-	if (p[POLL_PORT].revents)
-		hv_port_clear(w->port);
+	return (deaf || p[POLL_PORT].revents) && hv_port_clear(w->port) == 1;
 }
 
 /* Where the worker stands between its turns. */
@@ -110,6 +113,8 @@ struct pace {
 	uint64_t idle_since;	/* 0: busy */
 	uint64_t fencing_since; /* 0: no fence is waited for */
 	unsigned turns;
+	bool called;		/* by an event, since when nothing was done */
+	unsigned for_nothing;	/* events in a row that brought no work */
 	uint64_t poke_at; /* when to look at the poke socket again */
 };
 
@@ -118,18 +123,31 @@ static void when_busy(struct be_worker *w, struct pace *p, uint32_t max_us)
 	if (p->idle_since)
 		p->window_us = be_poll_next(p->window_us, max_us, (clock_now() - p->idle_since) / NS_PER_US);
 	p->idle_since = 0;
+	p->called = false;
+	p->for_nothing = 0;
 	if (++p->turns % POKE_TURNS == 0 && clock_now() >= p->poke_at) {
 		answer_pokes(w);
 		p->poke_at = clock_now() + POKE_NS;
 	}
 }
 
+/* How long not to listen to the port: 0 unless its events bring nothing, again and again. */
+static uint64_t deaf_for(const struct pace *p)
+{
+	if (p->for_nothing <= STORM_FREE)
+		return 0;
+	return MIN(STORM_MIN_NS << MIN(p->for_nothing - STORM_FREE, 16u), STORM_MAX_NS);
+}
+
 static void when_idle(struct be_worker *w, struct pace *p, bool fencing, uint32_t max_us)
 {
-	uint64_t now = clock_now(), timeout = UINT64_MAX;
+	uint64_t now = clock_now(), timeout = UINT64_MAX, deaf;
 
 	if (!p->idle_since)
 		p->idle_since = now;
+	if (p->called)
+		p->for_nothing++;
+	p->called = false;
 	if (now - p->idle_since < MIN(p->window_us, max_us) * NS_PER_US) {
 		cpu_relax();
 		return;
@@ -142,7 +160,10 @@ static void when_idle(struct be_worker *w, struct pace *p, bool fencing, uint32_
 	} else {
 		p->fencing_since = 0;
 	}
-	sleep_for_work(w, timeout);
+	deaf = deaf_for(p);
+	p->called = sleep_for_work(w, deaf ? MIN(deaf, timeout) : timeout, deaf != 0);
+	if (!p->called)
+		p->for_nothing = 0;
 }
 
 static void *run(void *arg)

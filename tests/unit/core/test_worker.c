@@ -257,6 +257,29 @@ static void idle_it_uses_no_processor(void **state)
 	assert_true(thread_cpu_ns(b->w.thread) - cpu < NS_PER_MS);
 }
 
+/* A guest that kicks as fast as it can, with nothing on its ring; then with something. */
+static void events_for_nothing_are_looked_at_seldom(void **state)
+{
+	struct bench *b = setup(0);
+	unsigned turns, sent = 0;
+	uint64_t from;
+
+	(void)state;
+	be_worker_release(&b->w);
+	UNTIL(!load_relaxed(&b->q.is_awake));
+	turns = load_relaxed(&b->q.turns);
+	for (from = clock_now(); clock_now() - from < 300 * NS_PER_MS; sent++)
+		notify(b);
+	assert_true(sent > 5000);
+	assert_true(load_relaxed(&b->q.turns) - turns < 1000);
+	for (int i = 0; i < 100; i++) {
+		store_relaxed(&b->q.work, 1);
+		notify(b);
+		UNTIL(load_relaxed(&b->q.work) == 0);
+	}
+	UNTIL(!load_relaxed(&b->q.is_awake));
+}
+
 static void waits_for_a_fence_without_an_event(void **state)
 {
 	struct bench *b = setup(0);
@@ -378,6 +401,7 @@ int main(void)
 		cmocka_unit_test(wakes_for_the_guest_and_sleeps_again),
 		cmocka_unit_test(pokes_are_answered_asleep_and_busy),
 		cmocka_unit_test(idle_it_uses_no_processor),
+		cmocka_unit_test(events_for_nothing_are_looked_at_seldom),
 		cmocka_unit_test(waits_for_a_fence_without_an_event),
 		cmocka_unit_test(drained_when_all_is_answered),
 		cmocka_unit_test(halted_for_ever),
