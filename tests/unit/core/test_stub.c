@@ -307,6 +307,33 @@ static void a_broken_ring_halts_its_device_only(void **state)
 	device_close(&b);
 }
 
+static void a_ring_that_was_not_granted_breaks_its_device_only(void **state)
+{
+	struct device a, b, *both[] = {&a, &b};
+	struct stub_proc p;
+	struct stub_msg m;
+
+	(void)state;
+	device_open(&world, &a, sync_disk, 1);
+	device_open(&world, &b, sync_disk, 1);
+	a.sd.conn.q[0].gref[0] = 4000000;
+	stub_start(&p, both, 2, &(struct stub_how){0});
+	m = stub_says(&p, STUB_BROKEN);
+	assert_int_equal(m.serial, a.sd.serial);
+	assert_int_equal(m.arg[0], STUB_BROKEN_RING);
+	assert_non_null(strstr(m.text, "grant reference 4000000"));
+	assert_int_equal(stub_says(&p, STUB_CONNECTED).serial, b.sd.serial);
+	put_all(&b.q[0], BLKIF_OP_WRITE, 9);
+	guest_finish(&b.q[0]);
+	expect_all(&b.q[0], 9);
+	b.q[0].req_prod += 1u << 31;
+	guest_push(&b.q[0]);
+	assert_int_equal(stub_says(&p, STUB_BROKEN).serial, b.sd.serial);
+	assert_int_equal(stub_exit_status(&p), STUB_EXIT_BROKEN);
+	device_close(&a);
+	device_close(&b);
+}
+
 /* Fails to start: the text says why. */
 static void refused(struct device *d, const char *word)
 {
@@ -325,7 +352,6 @@ static void refused(struct device *d, const char *word)
 static void what_cannot_start_says_why(void **state)
 {
 	struct device d;
-	hv_gref_t gref;
 
 	(void)state;
 	device_open(&world, &d, "mem:2M", 1);
@@ -335,10 +361,6 @@ static void what_cannot_start_says_why(void **state)
 	d.sd.want_ino = d.sd.want_dev = 0;
 	refused(&d, "mem");
 	snprintf(d.sd.spec, sizeof(d.sd.spec), "%s", sync_disk);
-	gref = d.sd.conn.q[0].gref[0];
-	d.sd.conn.q[0].gref[0] = 4000000;
-	refused(&d, "grant");
-	d.sd.conn.q[0].gref[0] = gref;
 	d.sd.conn.domid++;
 	refused(&d, "");
 	d.sd.conn.domid--;
@@ -393,6 +415,7 @@ int main(void)
 		T(pokes_are_answered),
 		T(another_connections_journal_is_left_alone),
 		T(a_broken_ring_halts_its_device_only),
+		T(a_ring_that_was_not_granted_breaks_its_device_only),
 		T(what_cannot_start_says_why),
 		T(probe_tells_the_geometry),
 	};
