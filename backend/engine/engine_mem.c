@@ -51,6 +51,8 @@ static int open_store(struct mem *m, const struct engine_open *o, uint64_t bytes
 		if (m->fd < 0)
 			return m->fd;
 		rc = set_length(m, bytes, o->read_only, err);
+	} else if (o->want_dev || o->want_ino) {
+		return engine_fail(err, -ESTALE, "mem: its store is gone, and what was in it");
 	} else {
 		m->fd = memfd_create("bulkhead-mem", MFD_CLOEXEC);
 		if (m->fd < 0)

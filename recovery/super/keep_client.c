@@ -88,13 +88,14 @@ static void post(struct keep_client *k, uint32_t op, const char *name, const int
 void keep_put(struct keep_client *k, const char *name, const int *fds, size_t nfds) { post(k, KEEP_PUT, name, fds, nfds); }
 void keep_drop(struct keep_client *k, const char *name) { post(k, KEEP_DROP, name, NULL, 0); }
 
-/* One reply, waited for. Replies of former puts and drops are passed over. */
-static int await(struct keep_client *k, uint32_t op, struct keep_msg *m, int *fds, size_t *nfds)
+/* One reply, waited for. Passed over are those of former puts and drops, and late ones of what was given up: name, unless it
+ * is NULL, is what was asked for. */
+static int await(struct keep_client *k, uint32_t op, const char *name, struct keep_msg *m, int *fds, size_t *nfds)
 {
 	size_t room = nfds ? *nfds : 0;
 	ssize_t n;
 
-	do {
+	for (;;) {
 		if (nfds)
 			*nfds = room;
 		n = fdmsg_recv(k->fd, m, sizeof(*m), fds, nfds);
@@ -102,9 +103,12 @@ static int await(struct keep_client *k, uint32_t op, struct keep_msg *m, int *fd
 			return -ETIMEDOUT;
 		if (n != (ssize_t)sizeof(*m))
 			return n < 0 ? (int)n : -EPIPE;
-	} while (m->op != op);
-	m->name[KEEP_NAME_MAX - 1] = '\0';
-	return m->rc;
+		m->name[KEEP_NAME_MAX - 1] = '\0';
+		if (m->op == op && (!name || strcmp(m->name, name) == 0))
+			return m->rc;
+		for (size_t i = 0; nfds && i < *nfds; i++)
+			close(fds[i]);
+	}
 }
 
 int keep_get(struct keep_client *k, const char *name, int *fds, size_t *nfds)
@@ -115,7 +119,7 @@ int keep_get(struct keep_client *k, const char *name, int *fds, size_t *nfds)
 	if (k->fd < 0)
 		return -ENOENT;
 	rc = send_op(k, KEEP_GET, name, 0, NULL, 0);
-	return rc ? rc : await(k, KEEP_GET, &m, fds, nfds);
+	return rc ? rc : await(k, KEEP_GET, name, &m, fds, nfds);
 }
 
 int keep_list(struct keep_client *k, uint64_t skip, char name[KEEP_NAME_MAX])
@@ -127,7 +131,7 @@ int keep_list(struct keep_client *k, uint64_t skip, char name[KEEP_NAME_MAX])
 		return -ENOENT;
 	rc = send_op(k, KEEP_LIST, "", skip, NULL, 0);
 	if (!rc)
-		rc = await(k, KEEP_LIST, &m, NULL, NULL);
+		rc = await(k, KEEP_LIST, NULL, &m, NULL, NULL);
 	if (!rc)
 		strcpy(name, m.name);
 	return rc;

@@ -79,6 +79,7 @@ static void keeper_again(struct loop_timer *t)
 			sup_conn_deposit(d);
 	LIST_FOREACH(p, &s->procs, link)
 		sup_proc_deposit(p);
+	sup_held_deposit(s);
 }
 
 static void keeper_lost(struct keep_client *k)
@@ -193,6 +194,7 @@ int sup_open(struct loop *l, const struct sup_options *o, struct sup **out, char
 	s->serial = clock_now(); /* above all that a predecessor gave */
 	LIST_INIT(&s->groups);
 	LIST_INIT(&s->procs);
+	LIST_INIT(&s->held);
 	rc = sup_dirs_open(o->dir, &s->dirs, err, size);
 	if (!rc)
 		rc = take_lock(s, err, size);
@@ -226,7 +228,7 @@ static void stopped(struct loop_timer *t)
 			if (!sup_dev_has_procs(d))
 				sup_dev_free(d);
 		}
-	if (LIST_EMPTY(&s->procs))
+	if (LIST_EMPTY(&s->procs) && LIST_EMPTY(&s->held))
 		loop_stop(s->loop);
 	else
 		loop_timer_start(s->loop, &s->stop_poll, clock_now() + 2 * NS_PER_MS, stopped);
@@ -263,6 +265,7 @@ void sup_close(struct sup *s)
 			sup_dev_abandon(d);
 		sup_group_free(g);
 	}
+	sup_held_close(s);
 	sup_bus_close(s);
 	ctl_server_close(s->ctl);
 	keep_client_close(&s->keep);

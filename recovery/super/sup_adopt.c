@@ -219,6 +219,8 @@ static void take_dev(uint32_t domid, uint32_t devid, void *arg)
 	take_image(d, &v);
 	if (sup_offer_options(d))
 		log_warn("%s of domain %u: %s", d->vdev, d->domid, d->text);
+	else if (d->image < 0 && v.connected && v.image_ino)
+		sup_offer_reserve(d);
 	adopt_connection(d, &v);
 	sup_note(d, CTL_EV_ADOPTED, "%s, stub %d", ctl_state_name(d->state), d->group->active ? (int)d->group->active->pid : 0);
 }
@@ -249,9 +251,13 @@ static void drop_leftovers(struct sup *s)
 	uint64_t serial, at = 0;
 
 	while (keep_list(&s->keep, at, name) == 0) {
+		bool device = sup_name_device(name, &domid, &devid);
 		bool keep = sup_name_serial(name, &serial) ? proc_of(s, serial) != NULL
-			    : sup_name_device(name, &domid, &devid) ? sup_dev_find(s, domid, devid) != NULL
-								    : true;
+			    : device			   ? sup_dev_find(s, domid, devid) != NULL
+							   : true;
+
+		if (sup_name_is_held(name) || (device && !keep && sup_name_is_image(name)))
+			sup_held_adopt(s, name);
 		if (keep)
 			at++;
 		else
@@ -285,6 +291,7 @@ void sup_adopt(struct sup *s)
 	pid_t keeper = keep_client_pid(&s->keep);
 
 	sup_state_each(s->dirs.devs, take_dev, s);
+	sup_journals_sweep(s);
 	if (keeper > 0)
 		procs_children(keeper, kill_stranger, s);
 	drop_leftovers(s);

@@ -45,6 +45,10 @@ static void connect_to(struct sup_dev *d, const struct xs_kvs *peer)
 
 	if (rc)
 		snprintf(err, sizeof(err), "the device is %s", ctl_state_name(d->state));
+	if (!rc && sup_group_full(d->group)) {
+		rc = -ENOSPC;
+		snprintf(err, sizeof(err), "one stub serves at most %u disks: another placement is needed", STUB_DEVS_MAX);
+	}
 	if (!rc)
 		rc = vbd_ask_read(peer, &d->offer, &ask, err, sizeof(err));
 	if (!rc)
@@ -253,9 +257,11 @@ void sup_bus_refuse(struct sup_dev *d)
 		xenbus_end_failed(d->end, d->text);
 }
 
+bool sup_bus_waits(const struct sup_dev *d) { return d->end && xenbus_end_phase(d->end) == XENBUS_B_CONNECTING; }
+
 void sup_bus_online(struct sup_dev *d)
 {
-	if (d->end && xenbus_end_phase(d->end) == XENBUS_B_CONNECTING)
+	if (sup_bus_waits(d))
 		xenbus_end_up(d->end, NULL);
 }
 
@@ -288,7 +294,11 @@ void sup_bus_domain_gone(struct sup_dev *d)
 
 void sup_bus_error(struct sup_dev *d, const char *text)
 {
-	if (d->end)
+	if (!d->end)
+		return;
+	if (d->state == CTL_BROKEN && xenbus_end_phase(d->end) == XENBUS_B_CONNECTING)
+		xenbus_end_failed(d->end, text); /* nothing was taken yet: the frontend may as well begin anew */
+	else
 		xenbus_end_error(d->end, text);
 }
 

@@ -4,6 +4,7 @@
 #include "ring/base/err.h"
 #include "ring/base/log.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -86,6 +87,28 @@ uint64_t sup_journal_generation(const struct sup_dev *d)
 	    h.valid != JRNL_VALID || h.generation != JRNL_GENERATION(JRNL_GENERATION_OF(h.generation)))
 		return 0;
 	return JRNL_GENERATION_OF(h.generation);
+}
+
+void sup_journals_sweep(struct sup *s)
+{
+	DIR *dir = opendir(s->dirs.journals);
+	struct dirent *e;
+
+	while (dir && (e = readdir(dir))) {
+		const struct sup_dev *d;
+		uint32_t domid, devid;
+		uint64_t epoch;
+		int end = 0;
+
+		if (sscanf(e->d_name, "%" SCNu32 "-%" SCNu32 "-%" SCNx64 "%n", &domid, &devid, &epoch, &end) != 3 ||
+		    e->d_name[end])
+			continue;
+		d = sup_dev_find(s, domid, devid);
+		if (!d || !d->has_journal || d->conn.epoch != epoch)
+			unlinkat(dirfd(dir), e->d_name, 0);
+	}
+	if (dir)
+		closedir(dir);
 }
 
 /* ---- ports */

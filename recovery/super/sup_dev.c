@@ -201,6 +201,8 @@ static void act(struct sup_dev *d, enum sup_action what, enum ctl_state from)
 		sup_group_settled(d->group);
 		break;
 	case SUP_DO_SETTLED:
+		if (sup_bus_waits(d)) /* given up before it ever was online, and begun again by an operator */
+			save(&d->save);
 		sup_bus_online(d);
 		sup_group_settled(d->group);
 		break;

@@ -62,6 +62,8 @@ static unsigned running(const struct sup_group *g)
 	return n;
 }
 
+bool sup_group_full(const struct sup_group *g) { return running(g) >= STUB_DEVS_MAX; }
+
 static bool serves(const struct sup_proc *p, const struct sup_dev *d)
 {
 	for (unsigned i = 0; i < p->ndevs; i++)
@@ -255,7 +257,7 @@ static void tell_devices(struct sup_proc *p, const struct policy_verdict *v, uin
 			continue;
 		d->died_at = now;
 		d->resumed = false;
-		d->restarts += !p->draining && d->connected;
+		d->restarts += !p->draining && d->connected && sup_dev_runs(d); /* of a broken one it was the end */
 		if (v->give_up)
 			sup_dev_text(d, "given up: %u deaths in a row without one answered request%s%s; `bulkhead restart` tries again",
 				     POLICY_GIVE_UP, p->why[0] ? ": " : "", p->why);

@@ -109,3 +109,11 @@ int image_memory(const char *path, uint64_t bytes, struct image *out, char *err,
 		close(fd);
 	return -EIO;
 }
+
+bool image_busy(int fd)
+{
+	struct flock fl = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = (off_t)IMAGE_FENCE_BASE};
+
+	fl.l_len = (off_t)IMAGE_FENCE_SPAN;
+	return fcntl(fd, F_OFD_GETLK, &fl) == 0 && fl.l_type != F_UNLCK;
+}

@@ -8,6 +8,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* Lock bytes of the generations of stubs (DESIGN.md section 7); the span is that of one who shares an image (w!). */
+#define IMAGE_FENCE_BASE (1ull << 40)
+#define IMAGE_FENCE_SPAN (1ull << 32)
+
 enum image_mode { IMAGE_WRITE, IMAGE_READ, IMAGE_SHARED /* w!: nothing is locked */ };
 
 struct image {
@@ -19,6 +23,8 @@ struct image {
  * and 203, shared. -EAGAIN: somebody else has it (dev and ino are filled in, fd is -1). err gets one clear line: what is
  * wrong and what to do. Never waits for a lock; opening itself may wait for a network file system. */
 int image_reserve(const char *path, enum image_mode mode, struct image *out, char *err, size_t size);
+/* I/O of some stub, living or dead, may still run on what fd is open on. */
+bool image_busy(int fd);
 /* Makes (or opens again) the store of a memory disk. */
 int image_memory(const char *path, uint64_t bytes, struct image *out, char *err, size_t size);
 

@@ -19,9 +19,8 @@
 #include <unistd.h>
 #include <xen/io/blkif.h>
 
-#define FENCE_BASE (1ull << 40) /* byte 2^40: DESIGN.md section 7 */
-#define FENCE_SPAN (1ull << 32) /* generations of one who shares an image with others */
 #define AGAIN_NS NS_PER_S	/* a disk that can not be offered is looked at again */
+#define SOON_NS NS_PER_MS	/* one whose image will be free in a moment */
 #define QUEUES_MIN 4u
 #define MAX_INDIRECT 256u
 
@@ -122,8 +121,15 @@ static int reserve_file(struct sup_dev *d, const char *path, struct image *im)
 
 	if (rc)
 		sup_dev_text(d, "%s", err);
-	if (rc == -EAGAIN)
+	if (rc == -EAGAIN) {
+		enum sup_held_for held = sup_held_has(d->sup, im->dev, im->ino);
+
+		if (held == SUP_HELD_SHORTLY)
+			return -EINPROGRESS;
+		if (held == SUP_HELD_LONG)
+			sup_dev_text(d, "%s was let go, but I/O of a dead stub still runs on it: offered when that ends", path);
 		say_holder(d, im, path);
+	}
 	if (!rc && mode == IMAGE_SHARED)
 		log_warn("%s of domain %u: %s is attached with w!: nothing keeps others from writing to it", d->vdev, d->domid, path);
 	return rc;
@@ -136,9 +142,9 @@ static int reserve(struct sup_dev *d, const struct spec *sp)
 	uint64_t bytes;
 	int rc = 0;
 
-	d->fence_base = FENCE_BASE;
+	d->fence_base = IMAGE_FENCE_BASE;
 	if (d->wanted.shared)
-		d->fence_base += FENCE_SPAN * (1 + ((uint64_t)d->domid * 65537 + d->devid) % 0xfffff);
+		d->fence_base += IMAGE_FENCE_SPAN * (1 + ((uint64_t)d->domid * 65537 + d->devid) % 0xfffff);
 	if (d->image >= 0)
 		return 0; /* kept from the connection before, or by the keeper */
 	if (strcmp(sp->engine, "file") == 0) {
@@ -168,9 +174,12 @@ void sup_offer_release(struct sup_dev *d)
 
 	if (d->image < 0)
 		return;
+	if (!d->wanted.read_only && d->fence_base == IMAGE_FENCE_BASE && image_busy(d->image))
+		sup_held_take(d->sup, d->image);
+	else
+		close(d->image);
 	sup_name_image(name, d->domid, d->devid);
 	keep_drop(&d->sup->keep, name);
-	close(d->image);
 	d->image = -1;
 	memory_path(d, path);
 	unlink(path);
@@ -344,15 +353,35 @@ int sup_offer_options(struct sup_dev *d)
 	return parse(d, &sp);
 }
 
+void sup_offer_reserve(struct sup_dev *d)
+{
+	uint64_t dev = d->image_dev, ino = d->image_ino;
+	struct spec sp;
+
+	d->wanted.shared = d->fence_base != IMAGE_FENCE_BASE;
+	if (parse(d, &sp) || reserve(d, &sp)) {
+		log_error("%s of domain %u: its image can not be reserved again: %s", d->vdev, d->domid, d->text);
+	} else if (d->image >= 0 && (d->image_dev != dev || d->image_ino != ino)) {
+		log_error("%s of domain %u: its image can not be reserved again: another one has its name", d->vdev, d->domid);
+		sup_offer_release(d);
+	}
+	d->image_dev = dev;
+	d->image_ino = ino;
+}
+
 void sup_offer_start(struct sup_dev *d)
 {
 	struct spec sp;
+	int rc;
 
 	sup_offer_stop(d);
 	if (parse(d, &sp)) {
 		refuse(d);
 		return;
 	}
-	if (reserve(d, &sp) || probe_start(d))
+	rc = reserve(d, &sp);
+	if (rc == -EINPROGRESS)
+		loop_timer_start(d->sup->loop, &d->again, clock_now() + SOON_NS, look_again);
+	else if (rc || probe_start(d))
 		refuse_for_now(d);
 }

@@ -34,6 +34,7 @@
 
 struct sup_dev;
 struct sup_group;
+struct sup_held;
 
 /* One device in one process. */
 struct proc_dev {
@@ -137,6 +138,7 @@ struct sup {
 	struct loop_timer stop_poll;
 	LIST_HEAD(, sup_group) groups;
 	LIST_HEAD(, sup_proc) procs;
+	LIST_HEAD(, sup_held) held;
 	uint64_t serial;
 	bool stopping;
 };
@@ -161,9 +163,18 @@ bool sup_dev_runs(const struct sup_dev *d);
 
 /* sup_offer.c - the image: opened, reserved, probed */
 void sup_offer_start(struct sup_dev *d); /* ends in SUP_EV_OFFERED or SUP_EV_REFUSED */
+void sup_offer_reserve(struct sup_dev *d); /* again, for a connection that lives: the keeper has lost the reservation */
 int sup_offer_options(struct sup_dev *d); /* only the options of wanted.params; on failure d->text says why */
 void sup_offer_stop(struct sup_dev *d);	 /* a probe under way is killed */
 void sup_offer_release(struct sup_dev *d); /* the reservation goes; mem: its store as well */
+
+/* sup_held.c - reservations of devices that were let go, until the I/O of their dead stubs has ended */
+void sup_held_take(struct sup *s, int fd); /* owns fd from now on */
+void sup_held_adopt(struct sup *s, const char *name); /* what the keeper holds under a name that is no living device's */
+enum sup_held_for { SUP_HELD_NOT, SUP_HELD_SHORTLY, SUP_HELD_LONG };
+enum sup_held_for sup_held_has(const struct sup *s, uint64_t dev, uint64_t ino);
+void sup_held_deposit(struct sup *s);
+void sup_held_close(struct sup *s);
 
 /* sup_conn.c - the connection: record, journal, ports */
 int sup_conn_make(struct sup_dev *d, const struct vbd_ask *ask, char *err, size_t size);
@@ -175,6 +186,7 @@ uint64_t sup_journal_requests(const struct sup_dev *d); /* answered, over all qu
 /* Generation that owns a valid journal, 0 when there is none. */
 uint64_t sup_journal_generation(const struct sup_dev *d);
 void sup_conn_deposit(struct sup_dev *d);
+void sup_journals_sweep(struct sup *s); /* removes those of no device: their maker died before it could say so */
 
 /* sup_proc.c - processes of stubs */
 struct sup_proc *sup_proc_new(struct sup *s, struct sup_group *g, unsigned ndevs);
@@ -195,6 +207,7 @@ void sup_dev_assume_resumed(struct sup_proc *p, unsigned slot);
 /* sup_group.c - which process serves a group */
 struct sup_group *sup_group_of(struct sup *s, uint32_t domid, uint32_t devid);
 void sup_group_leave(struct sup_dev *d);
+bool sup_group_full(const struct sup_group *g); /* its stub can serve no further device */
 void sup_group_free(struct sup_group *g); /* an empty one */
 void sup_group_kick(struct sup_group *g); /* soon: brings what runs in line with what should; frees an empty group */
 /* The set of devices changed. drain_ns 0: the active one is killed, unless it serves others as well. */
@@ -220,6 +233,7 @@ int sup_bus_open(struct sup *s, char *err, size_t size);
 void sup_bus_close(struct sup *s);
 void sup_bus_offer(struct sup_dev *d);	/* the answer to PREPARE: state 2 */
 void sup_bus_refuse(struct sup_dev *d); /* cannot: d->text */
+bool sup_bus_waits(const struct sup_dev *d); /* the frontend waits for state 4 */
 void sup_bus_online(struct sup_dev *d); /* state 4 */
 void sup_bus_closed(struct sup_dev *d); /* state 6, also when the frontend did not ask */
 void sup_bus_domain_gone(struct sup_dev *d);

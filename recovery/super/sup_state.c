@@ -124,6 +124,11 @@ void sup_name_pokes(char *name, uint64_t serial, uint32_t index)
 	snprintf(name, KEEP_NAME_MAX, "pokes.%" PRIu64 ".%u", serial, index);
 }
 
+void sup_name_held(char *name, uint64_t serial) { snprintf(name, KEEP_NAME_MAX, "held.%" PRIu64, serial); }
+
+bool sup_name_is_image(const char *name) { return strncmp(name, "image.", 6) == 0; }
+bool sup_name_is_held(const char *name) { return strncmp(name, "held.", 5) == 0; }
+
 bool sup_name_serial(const char *name, uint64_t *serial)
 {
 	return sscanf(name, "stub.%" SCNu64, serial) == 1 || sscanf(name, "pokes.%" SCNu64, serial) == 1;

@@ -55,6 +55,9 @@ void sup_name_image(char *name, uint32_t domid, uint32_t devid);
 void sup_name_ports(char *name, uint32_t domid, uint32_t devid);
 void sup_name_proc(char *name, uint64_t serial);			 /* pidfd, control socket */
 void sup_name_pokes(char *name, uint64_t serial, uint32_t index);	 /* of one device of its record */
+void sup_name_held(char *name, uint64_t serial);			 /* a reservation of no device any more */
+bool sup_name_is_held(const char *name);
+bool sup_name_is_image(const char *name);
 /* True and the serial for a name of sup_name_proc or sup_name_pokes. */
 bool sup_name_serial(const char *name, uint64_t *serial);
 /* True and the numbers for a name of sup_name_image or sup_name_ports. */

@@ -89,10 +89,11 @@ static void wait_forgotten(const struct guest *g)
 {
 	uint64_t until = clock_now() + WITHIN_NS;
 	struct ctl_dev d;
+	bool there;
 
-	while (look(g, &d) && clock_now() < until)
+	while ((there = look(g, &d)) && clock_now() < until)
 		usleep(2000);
-	assert_false(look(g, &d));
+	assert_false(there);
 }
 
 static void a_successor_adopts(void **state)
@@ -221,6 +222,56 @@ static void what_ends_unseen_is_let_go(void **state)
 	other = guest_new("heir");
 	assert_int_equal(attach(other, image, false), 0);
 	wait_node(other->back, XenbusStateInitWait);
+}
+
+static bool fence_byte(int fd, short type)
+{
+	struct flock l = {.l_type = type, .l_whence = SEEK_SET, .l_start = (off_t)1 << 40, .l_len = 1};
+
+	return fcntl(fd, F_OFD_SETLK, &l) == 0;
+}
+
+static bool reserved(const char *image)
+{
+	struct flock l = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = 100, .l_len = 200};
+	int fd = open(image, O_RDWR | O_CLOEXEC);
+	bool is = fcntl(fd, F_OFD_GETLK, &l) == 0 && l.l_type != F_UNLCK;
+
+	close(fd);
+	return is;
+}
+
+/* Reaped is not fenced: a dead stub's I/O, here a lock of ours, keeps the image from others, over a supervisor's death too. */
+static void an_image_stays_reserved_until_its_io_has_ended(void **state)
+{
+	uint64_t until = clock_now() + WITHIN_NS;
+	char image[128], path[192], text[256] = "";
+	struct guest *g, *heir;
+	int fd;
+
+	(void)state;
+	need_programs();
+	snprintf(image, sizeof(image), "%s/late.img", w.dir);
+	fd = open(image, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	assert_int_equal(ftruncate(fd, 1 << 20), 0);
+	g = guest_new("late");
+	bring_up(g, image);
+	assert_true(fence_byte(fd, F_WRLCK));
+	assert_int_equal(xsc_sync_rm(w.xs, g->back), 0);
+	wait_forgotten(g);
+	assert_true(reserved(image));
+	kill_supervisor();
+	heir = guest_new("heir2");
+	assert_int_equal(attach(heir, image, false), 0);
+	snprintf(path, sizeof(path), "%s/error", heir->back);
+	while (xsc_sync_read(w.xs, path, text, sizeof(text)) && clock_now() < until)
+		usleep(2000);
+	assert_non_null(strstr(text, "dead stub"));
+	assert_true(reserved(image));
+	assert_int_equal(node_state(heir->back), XenbusStateInitialising);
+	assert_true(fence_byte(fd, F_UNLCK));
+	wait_node(heir->back, XenbusStateInitWait);
+	close(fd);
 }
 
 static void bad_storage_is_said_in_one_line(void **state)
@@ -369,6 +420,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(detach_lets_go),
 		cmocka_unit_test(nodes_that_vanish_end_the_device),
 		cmocka_unit_test(what_ends_unseen_is_let_go),
+		cmocka_unit_test(an_image_stays_reserved_until_its_io_has_ended),
 		cmocka_unit_test(bad_storage_is_said_in_one_line),
 		cmocka_unit_test(an_image_has_one_writer),
 		cmocka_unit_test(a_broken_ring_halts_and_ends_by_561),
