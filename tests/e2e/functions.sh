@@ -59,6 +59,21 @@ world_up() {
 }
 world_down() { bh stop >/dev/null 2>&1; }
 
+# Where this world's journals are (recovery/super/sup_dirs.c): beside the runtime directory's other files when that is on
+# tmpfs, else in /dev/shm, in a folder named by the FNV-1a hash of its path.
+journals() {
+	local h=$((0xcbf29ce484222325)) i c
+	if [ "$(stat -f -c %T "$BULKHEAD_RUNTIME_DIR")" = tmpfs ]; then
+		echo "$BULKHEAD_RUNTIME_DIR/journals"
+		return
+	fi
+	for ((i = 0; i < ${#BULKHEAD_RUNTIME_DIR}; i++)); do
+		printf -v c %d "'${BULKHEAD_RUNTIME_DIR:i:1}"
+		h=$(((h ^ c) * 0x100000001b3))
+	done
+	printf '/dev/shm/bulkhead-%u/%016x/journals\n' "$(id -u)" "$h"
+}
+
 state_is() { [ "$(bh status "$1" "$2" --json | jq -r '.[0].state')" = "$3" ]; }
 field() { bh status "$1" "$2" --json | jq -r ".[0].$3"; }
 
