@@ -74,10 +74,6 @@ victim &
 victim=$!
 at_exit "touch $T/enough; wait $victim 2>/dev/null"
 
-journals() { readlink "/proc/$(cat "$BULKHEAD_RUNTIME_DIR/bulkheadd.pid")/fd/"* | grep -m 1 '/journals/'; }
-wait_for 10 "journal of the victim" journals
-journals=$(dirname "$(journals)")
-
 # A list on the command line is tried alone.
 "$ATTACK" list >"$T/list"
 while read -r name expected <&3; do
@@ -105,5 +101,5 @@ bh detach A xvda && bh detach B xvda || fail detach
 [ -z "$(bh status | tail -n +2)" ] || fail "something is left: $(bh status)"
 no_stubs() { ! pgrep -x -P "$(tr ' ' , <<<"${daemons_before% }")" bulkhead-blk; }
 wait_for 5 "end of every stub" no_stubs
-[ -z "$(ls "$journals")" ] || fail "journals are left: $(ls "$journals")"
+[ -z "$(ls "$(journals)")" ] || fail "journals are left: $(ls "$(journals)")"
 echo "ok: nothing is left"
