@@ -21,7 +21,6 @@
 #include <time.h>
 #include <unistd.h>
 
-/* The supervisor answers only when hub, store and keeper are there: its HELLO means that the world is up. */
 static bool answers(const struct cli *c)
 {
 	struct ctl_req req = {.op = CTL_HELLO};
@@ -32,6 +31,16 @@ static bool answers(const struct cli *c)
 	if (s >= 0)
 		close(s);
 	return ok;
+}
+
+/* The supervisor may be there before those that it waits for. */
+static bool ready(const struct cli *c)
+{
+	char hub[256], store[256];
+
+	cli_path(c, HUB_SOCK, hub, sizeof(hub));
+	cli_path(c, "store.sock", store, sizeof(store));
+	return access(hub, W_OK) == 0 && access(store, W_OK) == 0 && answers(c);
 }
 
 static NORETURN void become_keeper(const struct cli *c, const char *libexec, int argc, char **argv)
@@ -103,7 +112,7 @@ int cli_start(struct cli *c, int argc, char **argv)
 		return cli_fail("can not start: %s", strerror(errno));
 	if (pid == 0)
 		become_keeper(c, libexec, argc, argv);
-	while (!answers(c)) {
+	while (!ready(c)) {
 		struct timespec pause = {.tv_nsec = 2000000};
 
 		if (waitpid(pid, &status, WNOHANG) == pid || clock_now() > deadline) {
