@@ -40,7 +40,8 @@ MODULES := ring/base ring/os ring/proto ring/hv ring/chan \
 	xenstore-glue/wire xenstore-glue/store xenstore-glue/client xenstore-glue/bus \
 	recovery/journal recovery/ctl recovery/super recovery/cli \
 	backend/engine backend/core backend/blk \
-	frontend/core frontend/blk
+	frontend/core frontend/blk \
+	tests/bench
 MODULES := $(foreach m,$(MODULES),$(if $(wildcard $(m)/module.mk),$(m)))
 PROGS :=
 PLUGINS :=
@@ -134,7 +135,7 @@ $(B):
 tests: $(TESTS)
 .PHONY: tests
 
--include tools/targets.mk
+-include tools/targets.mk $(wildcard tests/*/targets.mk)
 
 clean:
 	rm -rf build

@@ -26,6 +26,7 @@ help:
 	@echo 'make check      install what is missing, build, run every test that needs no real Xen (under 10 minutes)'
 	@echo 'make quick      the part of the tests that takes a minute: lint, unit, conformance'
 	@echo 'make check-san  the tests again under AddressSanitizer+UBSan and under ThreadSanitizer'
+	@echo 'make fuzz       every decoder of foreign bytes under libFuzzer, FUZZ_SECONDS=30 each'
 	@echo 'make sim        the crash test alone; SEED=, N= for more than the default'
 	@echo 'make lint       layers, function length, shell scripts, man pages'
 	@echo 'make layers     prints the graph of modules'

@@ -1,10 +1,8 @@
 /* Bytes of a ring's entry, in the three ABIs and under any limits: what is let through must be what a backend may do
- * without another look, and the answer must name the request. Built with -DFUZZ_MAIN it runs the files given, for
- * machines without libFuzzer. */
+ * without another look, and the answer must name the request. */
 #include "ring/base/check.h"
 #include "ring/proto/blkif_decode.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -117,22 +115,3 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	free(raw);
 	return 0;
 }
-
-#ifdef FUZZ_MAIN
-int main(int argc, char **argv)
-{
-	static uint8_t buf[1u << 20];
-
-	for (int i = 1; i < argc; i++) {
-		FILE *f = fopen(argv[i], "rb");
-
-		if (!f) {
-			perror(argv[i]);
-			return 1;
-		}
-		LLVMFuzzerTestOneInput(buf, fread(buf, 1, sizeof(buf), f));
-		fclose(f);
-	}
-	return 0;
-}
-#endif

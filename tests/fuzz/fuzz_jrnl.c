@@ -1,10 +1,9 @@
 /* A journal that somebody else wrote: its header as it should be or not, its slots sound but for what the input
  * changes, or bytes of the input throughout. What a scan lets through keeps every bound that resume relies on, and
- * nothing is stored. Built with -DFUZZ_MAIN it runs the files given, for machines without libFuzzer. */
+ * nothing is stored. */
 #include "recovery/journal/jrnl_replay.h"
 #include "ring/base/check.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -209,22 +208,3 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	free(mem);
 	return 0;
 }
-
-#ifdef FUZZ_MAIN
-int main(int argc, char **argv)
-{
-	static uint8_t buf[1u << 20];
-
-	for (int i = 1; i < argc; i++) {
-		FILE *f = fopen(argv[i], "rb");
-
-		if (!f) {
-			perror(argv[i]);
-			return 1;
-		}
-		LLVMFuzzerTestOneInput(buf, fread(buf, 1, sizeof(buf), f));
-		fclose(f);
-	}
-	return 0;
-}
-#endif

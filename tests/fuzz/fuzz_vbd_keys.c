@@ -1,10 +1,9 @@
 /* Lines "key=value" as a guest or a backend might have written them: what is taken is in bounds and survives being written
- * and read again. Built with -DFUZZ_MAIN it runs the files given, for machines without libFuzzer. */
+ * and read again. */
 #include "ring/base/check.h"
 #include "xenstore-glue/bus/vbd_keys.h"
 #include "xenstore-glue/bus/xenbus.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -95,22 +94,3 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	CHECK(vbd_wanted_read(&kvs, &w, line, sizeof(line)) == 0 || line[0]);
 	return 0;
 }
-
-#ifdef FUZZ_MAIN
-int main(int argc, char **argv)
-{
-	static uint8_t data[1 << 20];
-
-	for (int i = 1; i < argc; i++) {
-		FILE *f = fopen(argv[i], "rb");
-
-		if (!f) {
-			perror(argv[i]);
-			return 1;
-		}
-		LLVMFuzzerTestOneInput(data, fread(data, 1, sizeof(data), f));
-		fclose(f);
-	}
-	return 0;
-}
-#endif

@@ -1,12 +1,10 @@
 /* Bytes of a client: the framing must bound them, paths and permissions must judge them, and what passes must have the
- * promised form. Built with -DFUZZ_MAIN it runs the files given, for machines without libFuzzer. */
+ * promised form. */
 #include "ring/base/check.h"
 #include "xenstore-glue/wire/xs_path.h"
 #include "xenstore-glue/wire/xs_perm.h"
 #include "xenstore-glue/wire/xs_wire.h"
 
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -75,22 +73,3 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	}
 	return 0;
 }
-
-#ifdef FUZZ_MAIN
-int main(int argc, char **argv)
-{
-	static uint8_t buf[1u << 20];
-
-	for (int i = 1; i < argc; i++) {
-		FILE *f = fopen(argv[i], "rb");
-
-		if (!f) {
-			perror(argv[i]);
-			return 1;
-		}
-		LLVMFuzzerTestOneInput(buf, fread(buf, 1, sizeof(buf), f));
-		fclose(f);
-	}
-	return 0;
-}
-#endif
