@@ -116,7 +116,7 @@ PLAIN_SRCS := $(filter-out tests/sim/%,$(TEST_SRCS))
 TEST_HELPERS := $(filter-out $(TEST_SRCS),$(wildcard tests/*.c))
 SIM_HELPERS := $(filter-out $(TEST_SRCS),$(wildcard tests/sim/*.c))
 TEST_LIBS := -lcmocka $(sort $(foreach m,$(MODULES),$($(m).LIBS)))
-SIM_MODULES := $(filter-out ring/os recovery/super recovery/ctl recovery/cli backend/core xenstore-glue/store xenstore-glue/client,$(MODULES))
+SIM_MODULES := $(filter-out tests/bench ring/os recovery/super recovery/ctl recovery/cli backend/core xenstore-glue/store xenstore-glue/client,$(MODULES))
 TESTS := $(PLAIN_SRCS:%.c=$(B)/%) $(SIM_SRCS:%.c=$(B)/%)
 
 $(PLAIN_SRCS:%.c=$(B)/%): $(B)/%: $(B)/%.o $(TEST_HELPERS:%.c=$(B)/%.o) $(foreach m,$(MODULES),$(call lib,$(m)))

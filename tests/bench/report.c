@@ -1,0 +1,286 @@
+#include "tests/bench/report.h"
+
+#include "ring/base/check.h"
+
+#include <errno.h>
+#include <jansson.h>
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#define ROWS_MAX 256
+
+struct bench_report {
+	const char *bench;
+	const struct bench_opts *o;
+	unsigned n;
+	struct bench_row row[ROWS_MAX]; /* texts are the bench's, and outlive it */
+};
+
+/* ---- numbers */
+
+static int by_size(const void *a, const void *b)
+{
+	const double x = *(const double *)a, y = *(const double *)b;
+
+	return (x > y) - (x < y);
+}
+
+double bench_percentile(double *samples, size_t n, double p)
+{
+	size_t rank;
+
+	if (!n)
+		return NAN;
+	qsort(samples, n, sizeof(*samples), by_size);
+	rank = (size_t)ceil(p / 100 * (double)n);
+	return samples[rank ? rank - 1 : 0];
+}
+
+double bench_median(double *samples, size_t n)
+{
+	double high = bench_percentile(samples, n, 50);
+
+	return n && n % 2 == 0 ? (samples[n / 2 - 1] + samples[n / 2]) / 2 : high;
+}
+
+/* ---- rows */
+
+struct bench_report *bench_begin(const char *bench, const char *title, const struct bench_opts *o)
+{
+	struct bench_report *r = calloc(1, sizeof(*r));
+
+	CHECK(r);
+	r->bench = bench;
+	r->o = o;
+	if (!o->json) {
+		printf("%s: %s\n", bench, title);
+		printf("  %-34s %-30s %12s %-9s %21s %10s %7s\n", "variant", "params", "median", "unit", "low .. high", "p99", "ratio");
+	}
+	return r;
+}
+
+static void print_number(int width, double d)
+{
+	if (isnan(d))
+		printf(" %*s", width, "-");
+	else
+		printf(" %*.*f", width, d < 10 ? 3 : d < 1000 ? 2 : 0, d);
+}
+
+static void set_real(json_t *j, const char *key, double d)
+{
+	json_object_set_new(j, key, isnan(d) ? json_null() : json_real(d));
+}
+
+static void print_json(const struct bench_report *r, const struct bench_row *row)
+{
+	json_t *j = json_pack("{s:s, s:s, s:s, s:s, s:i, s:s?}", "bench", r->bench, "variant", row->variant, "params", row->params,
+			      "unit", row->unit, "rounds", (int)row->rounds, "baseline", row->baseline);
+
+	CHECK(j);
+	set_real(j, "median", row->median);
+	set_real(j, "low", row->low);
+	set_real(j, "high", row->high);
+	set_real(j, "p99", row->p99);
+	set_real(j, "ratio", row->ratio);
+	json_dumpf(j, stdout, JSON_COMPACT | JSON_REAL_PRECISION(6));
+	putchar('\n');
+	json_decref(j);
+}
+
+void bench_row(struct bench_report *r, const struct bench_row *row)
+{
+	CHECK(r->n < ROWS_MAX);
+	r->row[r->n++] = *row;
+	if (r->o->json) {
+		print_json(r, row);
+	} else {
+		printf("  %-34s %-30s", row->variant, row->params);
+		print_number(12, row->median);
+		printf(" %-9s", row->unit);
+		print_number(9, row->low);
+		printf(" ..");
+		print_number(8, row->high);
+		print_number(10, row->p99);
+		print_number(7, row->ratio);
+		putchar('\n');
+	}
+	fflush(stdout);
+}
+
+void bench_note(struct bench_report *r, const char *fmt, ...)
+{
+	va_list ap;
+
+	if (r->o->json)
+		return;
+	va_start(ap, fmt);
+	printf("  ");
+	vprintf(fmt, ap);
+	putchar('\n');
+	va_end(ap);
+}
+
+/* ---- the picture: a group of bars for each params, a bar for each variant */
+
+static bool seen_before(const struct bench_report *r, unsigned i, bool variants)
+{
+	for (unsigned k = 0; k < i; k++)
+		if (strcmp(variants ? r->row[k].variant : r->row[k].params, variants ? r->row[i].variant : r->row[i].params) == 0)
+			return true;
+	return false;
+}
+
+static double median_of(const struct bench_report *r, const char *variant, const char *params)
+{
+	for (unsigned i = 0; i < r->n; i++)
+		if (strcmp(r->row[i].variant, variant) == 0 && strcmp(r->row[i].params, params) == 0)
+			return r->row[i].median;
+	return NAN;
+}
+
+static void write_data(const struct bench_report *r, FILE *f)
+{
+	fprintf(f, "$d << EOD\nparams");
+	for (unsigned i = 0; i < r->n; i++)
+		if (!seen_before(r, i, true))
+			fprintf(f, "\t\"%s\"", r->row[i].variant);
+	for (unsigned i = 0; i < r->n; i++) {
+		if (seen_before(r, i, false))
+			continue;
+		fprintf(f, "\n\"%s\"", r->row[i].params);
+		for (unsigned k = 0; k < r->n; k++)
+			if (!seen_before(r, k, true)) {
+				double d = median_of(r, r->row[k].variant, r->row[i].params);
+
+				isnan(d) ? fprintf(f, "\t?") : fprintf(f, "\t%.6g", d);
+			}
+	}
+	fprintf(f, "\nEOD\n");
+}
+
+static int plot(const struct bench_report *r)
+{
+	char path[4096];
+	FILE *f;
+	int status;
+
+	if (mkdir(r->o->plot, 0777) < 0 && errno != EEXIST) {
+		fprintf(stderr, "bulkhead bench: can not make %s: %s\n", r->o->plot, strerror(errno));
+		return 1;
+	}
+	snprintf(path, sizeof(path), "%s/%s.png", r->o->plot, r->bench);
+	f = popen("gnuplot", "w");
+	if (!f)
+		return 1;
+	write_data(r, f);
+	fprintf(f,
+		"set terminal pngcairo size 1200,600\nset output '%s'\nset style data histogram\n"
+		"set style histogram clustered gap 1\nset style fill solid 0.8\nset key outside right noenhanced\nset grid y\n"
+		"set xtics rotate by -25 noenhanced\nset yrange [0:*]\nset datafile missing '?'\nset ylabel '%s'\nset title '%s' noenhanced\n"
+		"plot for [i=2:*] $d using i:xtic(1) title columnheader(i)\n",
+		path, r->n ? r->row[0].unit : "", r->bench);
+	status = pclose(f);
+	if (status) {
+		fprintf(stderr, "bulkhead bench: gnuplot failed (package gnuplot-nox): no picture\n");
+		return 1;
+	}
+	return 0;
+}
+
+int bench_end(struct bench_report *r)
+{
+	int status = r->o->plot && r->n ? plot(r) : 0;
+
+	free(r);
+	return status;
+}
+
+/* ---- rounds */
+
+struct rounds {
+	double value[BENCH_ROUNDS_MAX], p99[BENCH_ROUNDS_MAX];
+	bool skipped;
+};
+
+static bool wanted(const struct bench_variant *v, const struct bench_opts *o)
+{
+	return !o->only || strstr(v->name, o->only);
+}
+
+static int measure(const char *bench, const struct bench_variant *v, const struct bench_opts *o, struct rounds *m, unsigned round)
+{
+	char err[256] = "";
+	struct bench_value out = {NAN, NAN};
+	int rc;
+
+	if (m->skipped || !wanted(v, o))
+		return 0;
+	rc = v->run(v, o, &out, err, sizeof(err));
+	m->value[round] = out.value;
+	m->p99[round] = out.p99;
+	if (rc == -ENOSYS) {
+		m->skipped = true;
+		fprintf(stderr, "bulkhead bench %s: %s is skipped: %s\n", bench, v->name, err);
+		return 0;
+	}
+	if (rc)
+		fprintf(stderr, "bulkhead bench %s: %s (%s) failed: %s\n", bench, v->name, v->params, err[0] ? err : strerror(-rc));
+	return rc;
+}
+
+static const struct rounds *baseline_of(const struct bench_variant *v, size_t n, const struct rounds *m, size_t i)
+{
+	for (size_t k = 0; v[i].baseline && k < n; k++)
+		if (strcmp(v[k].name, v[i].baseline) == 0 && strcmp(v[k].params, v[i].params) == 0)
+			return &m[k];
+	return NULL;
+}
+
+static void summarize(struct bench_report *r, const struct bench_variant *v, const struct rounds *m, const struct rounds *base,
+		      unsigned rounds)
+{
+	double ratio[BENCH_ROUNDS_MAX], value[BENCH_ROUNDS_MAX], p99[BENCH_ROUNDS_MAX];
+	struct bench_row row = {.variant = v->name, .params = v->params, .unit = v->unit, .baseline = v->baseline, .rounds = rounds,
+				.ratio = NAN};
+
+	memcpy(value, m->value, sizeof(value));
+	memcpy(p99, m->p99, sizeof(p99));
+	for (unsigned i = 0; base && !base->skipped && i < rounds; i++)
+		ratio[i] = m->value[i] / base->value[i];
+	if (base && !base->skipped)
+		row.ratio = bench_median(ratio, rounds);
+	row.median = bench_median(value, rounds);
+	row.low = value[0];
+	row.high = value[rounds - 1];
+	row.p99 = isnan(p99[0]) ? NAN : bench_median(p99, rounds);
+	bench_row(r, &row);
+}
+
+int bench_run(const char *bench, const char *title, const struct bench_variant *v, size_t n, unsigned rounds,
+	      const struct bench_opts *o)
+{
+	struct rounds *m = calloc(n, sizeof(*m));
+	struct bench_report *r = bench_begin(bench, title, o);
+	int rc = 0;
+
+	CHECK(m && rounds && rounds <= BENCH_ROUNDS_MAX);
+	for (unsigned round = 0; !rc && round < rounds; round++)
+		for (size_t i = 0; !rc && i < n; i++) {
+			size_t at = (i + round) % n;
+
+			rc = measure(bench, &v[at], o, &m[at], round);
+		}
+	for (size_t i = 0; !rc && i < n; i++)
+		if (!m[i].skipped && wanted(&v[i], o))
+			summarize(r, &v[i], &m[i], baseline_of(v, n, m, i), rounds);
+	free(m);
+	if (bench_end(r))
+		rc = 1;
+	return rc ? 1 : 0;
+}
