@@ -2,6 +2,7 @@
 
 #include "ring/base/base.h"
 #include "ring/base/log.h"
+#include "ring/os/acceptor.h"
 #include "ring/os/clock.h"
 #include "ring/os/fdmsg.h"
 
@@ -9,7 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 struct client {
@@ -24,8 +24,7 @@ struct client {
 
 struct ctl_server {
 	struct loop *loop;
-	int sock;
-	struct loop_fd watch;
+	struct acceptor acceptor;
 	const struct ctl_ops *ops;
 	void *arg;
 	uint64_t nevents; /* in all */
@@ -135,15 +134,11 @@ static void client_ready(struct loop_fd *w, uint32_t events)
 		client_end(c);
 }
 
-static void client_new(struct loop_fd *w, uint32_t events)
+static void client_new(struct acceptor *a, int fd)
 {
-	struct ctl_server *s = CONTAINER_OF(w, struct ctl_server, watch);
+	struct ctl_server *s = CONTAINER_OF(a, struct ctl_server, acceptor);
 	struct client *c = s->client, *end = s->client + CTL_CLIENTS_MAX;
-	int fd = accept4(s->sock, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
-	(void)events;
-	if (fd < 0)
-		return;
 	while (c < end && c->fd >= 0)
 		c++;
 	if (c == end) {
@@ -171,8 +166,7 @@ int ctl_server_open(struct loop *l, const char *path, const struct ctl_ops *ops,
 	s->arg = arg;
 	for (unsigned i = 0; i < CTL_CLIENTS_MAX; i++)
 		s->client[i].fd = -1;
-	s->sock = fdmsg_listen(path, 0600);
-	rc = s->sock < 0 ? s->sock : loop_fd_start(l, &s->watch, s->sock, EPOLLIN, client_new);
+	rc = acceptor_start(&s->acceptor, l, fdmsg_listen(path, 0600), client_new);
 	if (rc) {
 		ctl_server_close(s);
 		return rc;
@@ -188,9 +182,7 @@ void ctl_server_close(struct ctl_server *s)
 	for (unsigned i = 0; i < CTL_CLIENTS_MAX; i++)
 		if (s->client[i].fd >= 0)
 			client_end(&s->client[i]);
-	loop_fd_stop(s->loop, &s->watch);
-	if (s->sock >= 0)
-		close(s->sock);
+	acceptor_stop(&s->acceptor);
 	free(s);
 }
 

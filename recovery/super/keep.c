@@ -2,14 +2,13 @@
 
 #include "ring/base/base.h"
 #include "ring/base/log.h"
+#include "ring/os/acceptor.h"
 #include "ring/os/fdmsg.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 struct held {
@@ -27,8 +26,7 @@ struct client {
 
 struct keep {
 	struct loop *loop;
-	int sock;
-	struct loop_fd watch;
+	struct acceptor acceptor;
 	unsigned n;
 	LIST_HEAD(, held) names;
 	struct client client[KEEP_CLIENTS_MAX];
@@ -168,15 +166,11 @@ static void client_ready(struct loop_fd *w, uint32_t events)
 	client_end(c);
 }
 
-static void client_new(struct loop_fd *w, uint32_t events)
+static void client_new(struct acceptor *a, int fd)
 {
-	struct keep *k = CONTAINER_OF(w, struct keep, watch);
+	struct keep *k = CONTAINER_OF(a, struct keep, acceptor);
 	struct client *c = k->client, *end = k->client + KEEP_CLIENTS_MAX;
-	int fd = accept4(k->sock, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
-	(void)events;
-	if (fd < 0)
-		return;
 	while (c < end && c->fd >= 0)
 		c++;
 	if (c == end) {
@@ -206,8 +200,7 @@ int keep_open(struct loop *l, const char *path, void (*stop)(void *arg), void *a
 	LIST_INIT(&k->names);
 	for (unsigned i = 0; i < KEEP_CLIENTS_MAX; i++)
 		k->client[i].fd = -1;
-	k->sock = fdmsg_listen(path, 0600);
-	rc = k->sock < 0 ? k->sock : loop_fd_start(l, &k->watch, k->sock, EPOLLIN, client_new);
+	rc = acceptor_start(&k->acceptor, l, fdmsg_listen(path, 0600), client_new);
 	if (rc) {
 		keep_close(k);
 		return rc;
@@ -227,9 +220,7 @@ void keep_close(struct keep *k)
 			client_end(&k->client[i]);
 	while ((h = LIST_FIRST(&k->names)))
 		drop(k, h);
-	loop_fd_stop(k->loop, &k->watch);
-	if (k->sock >= 0)
-		close(k->sock);
+	acceptor_stop(&k->acceptor);
 	free(k);
 }
 

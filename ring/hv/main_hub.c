@@ -3,6 +3,7 @@
 #include "ring/base/err.h"
 #include "ring/base/log.h"
 #include "ring/hv/hub_store.h"
+#include "ring/os/acceptor.h"
 #include "ring/os/clock.h"
 #include "ring/os/fdmsg.h"
 
@@ -24,7 +25,6 @@
 #include <unistd.h>
 
 #define HELLO_NS (5 * NS_PER_S)
-#define ACCEPT_AGAIN_NS (100 * NS_PER_MS)
 
 #ifndef MFD_NOEXEC_SEAL
 #define MFD_NOEXEC_SEAL 8u
@@ -45,9 +45,7 @@ struct daemon {
 	struct loop *loop;
 	struct hub *hub;
 	struct hub_store store;
-	int listener;
-	struct loop_fd watch;
-	struct loop_timer again;
+	struct acceptor acceptor;
 	LIST_HEAD(, client) clients;
 	char sock_path[PATH_MAX], store_path[PATH_MAX];
 };
@@ -234,32 +232,12 @@ static bool is_trusted(int sock)
 	return false;
 }
 
-static void listen_again(struct loop_timer *t)
+static void accepted(struct acceptor *a, int sock)
 {
-	struct daemon *d = CONTAINER_OF(t, struct daemon, again);
-
-	loop_fd_change(d->loop, &d->watch, EPOLLIN);
-}
-
-static void accept_ready(struct loop_fd *w, uint32_t events)
-{
-	struct daemon *d = CONTAINER_OF(w, struct daemon, watch);
-	int sock = accept4(w->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-
-	(void)events;
-	if (sock >= 0) {
-		if (is_trusted(sock))
-			client_new(d, sock);
-		else
-			close(sock);
-		return;
-	}
-	if (errno == EAGAIN || errno == ECONNABORTED || errno == EINTR)
-		return;
-	/* Out of descriptors or memory: the connection stays in the backlog, and must not keep the loop awake. */
-	log_peer("no client can be taken at the moment: %s", err_str(errno));
-	loop_fd_change(d->loop, w, 0);
-	loop_timer_start(d->loop, &d->again, clock_now() + ACCEPT_AGAIN_NS, listen_again);
+	if (is_trusted(sock))
+		client_new(CONTAINER_OF(a, struct daemon, acceptor), sock);
+	else
+		close(sock);
 }
 
 /* ---- start and end */
@@ -315,10 +293,7 @@ static int start(struct daemon *d, const char *dir)
 	if (!d->hub)
 		return -ENOMEM;
 	hub_store_start(&d->store, d->loop, d->hub, d->store_path);
-	d->listener = fdmsg_listen(d->sock_path, 0600);
-	if (d->listener < 0)
-		return d->listener;
-	return loop_fd_start(d->loop, &d->watch, d->listener, EPOLLIN, accept_ready);
+	return acceptor_start(&d->acceptor, d->loop, fdmsg_listen(d->sock_path, 0600), accepted);
 }
 
 static void stop(struct daemon *d)
@@ -326,8 +301,7 @@ static void stop(struct daemon *d)
 	struct client *c;
 
 	unlink(d->sock_path);
-	loop_fd_stop(d->loop, &d->watch);
-	close(d->listener);
+	acceptor_stop(&d->acceptor);
 	LIST_FOREACH(c, &d->clients, link)
 		client_end(c);
 	loop_once(d->loop, 0);

@@ -5,12 +5,10 @@
 #include "ring/os/rundir.h"
 #include "xenstore-glue/store/srv_priv.h"
 
-#include <fcntl.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 static void hub_close(struct srv_hub *h)
@@ -88,16 +86,11 @@ static void on_hub(struct loop_fd *w, uint32_t events)
 	}
 }
 
-static void on_hub_listen(struct loop_fd *w, uint32_t events)
+static void accepted(struct acceptor *a, int fd)
 {
-	struct xs_server *s = CONTAINER_OF(w, struct xs_server, hub_w);
-	int fd = accept4(s->hub_sock, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-	struct srv_hub *h;
+	struct xs_server *s = CONTAINER_OF(a, struct xs_server, hub_clients);
+	struct srv_hub *h = calloc(1, sizeof(*h));
 
-	(void)events;
-	if (fd < 0)
-		return;
-	h = calloc(1, sizeof(*h));
 	if (!h || loop_fd_start(s->loop, &h->w, fd, EPOLLIN, on_hub) < 0) {
 		free(h);
 		close(fd);
@@ -118,10 +111,7 @@ int srv_hub_listen(struct xs_server *s, const char *dir)
 
 	if (rc < 0)
 		return rc;
-	s->hub_sock = fdmsg_listen(path, 0600);
-	if (s->hub_sock < 0)
-		return s->hub_sock;
-	return loop_fd_start(s->loop, &s->hub_w, s->hub_sock, EPOLLIN, on_hub_listen);
+	return acceptor_start(&s->hub_clients, s->loop, fdmsg_listen(path, 0600), accepted);
 }
 
 void srv_hub_close_all(struct xs_server *s)
@@ -130,7 +120,5 @@ void srv_hub_close_all(struct xs_server *s)
 
 	while ((h = LIST_FIRST(&s->hubs)) != NULL)
 		hub_close(h);
-	loop_fd_stop(s->loop, &s->hub_w);
-	if (s->hub_sock >= 0)
-		close(s->hub_sock);
+	acceptor_stop(&s->hub_clients);
 }

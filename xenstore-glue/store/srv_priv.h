@@ -2,6 +2,7 @@
 #ifndef BULKHEAD_XENSTORE_GLUE_STORE_SRV_PRIV_H
 #define BULKHEAD_XENSTORE_GLUE_STORE_SRV_PRIV_H
 
+#include "ring/os/acceptor.h"
 #include "xenstore-glue/store/xs_ops.h"
 #include "xenstore-glue/store/xs_server.h"
 #include "xenstore-glue/store/xs_txn.h"
@@ -58,8 +59,7 @@ struct xs_server {
 	struct loop *loop;
 	struct xs_store *st;
 	struct xs_log *log;
-	int sock, hub_sock;
-	struct loop_fd sock_w, hub_w;
+	struct acceptor clients, hub_clients;
 	TAILQ_HEAD(, srv_conn) conns;
 	STAILQ_HEAD(, srv_conn) dirty;
 	LIST_HEAD(, srv_hub) hubs;

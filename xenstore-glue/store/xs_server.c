@@ -5,27 +5,15 @@
 #include "ring/os/rundir.h"
 #include "xenstore-glue/store/srv_priv.h"
 
-#include <fcntl.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
-static void on_listen(struct loop_fd *w, uint32_t events)
+static void accepted(struct acceptor *a, int fd)
 {
-	struct xs_server *s = CONTAINER_OF(w, struct xs_server, sock_w);
-	int fd = accept4(s->sock, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-	int rc;
+	int rc = srv_conn_add(CONTAINER_OF(a, struct xs_server, clients), fd, 0);
 
-	(void)events;
-	if (fd < 0) {
-		if (errno != EAGAIN && errno != ECONNABORTED && errno != EINTR)
-			log_peer("a client can't be let in: %s", strerror(errno));
-		return;
-	}
-	rc = srv_conn_add(s, fd, 0);
 	if (rc < 0)
 		log_peer("a client can't be let in: %s", strerror(-rc));
 }
@@ -37,12 +25,7 @@ static int listen_clients(struct xs_server *s, const char *dir, mode_t mode)
 
 	if (rc < 0)
 		return rc;
-	s->sock = fdmsg_listen_stream(path, mode);
-	if (s->sock < 0)
-		return s->sock;
-	/* A client that has gone again by the time of accept() must not stop the loop. */
-	fcntl(s->sock, F_SETFL, fcntl(s->sock, F_GETFL) | O_NONBLOCK);
-	return loop_fd_start(s->loop, &s->sock_w, s->sock, EPOLLIN, on_listen);
+	return acceptor_start(&s->clients, s->loop, fdmsg_listen_stream(path, mode), accepted);
 }
 
 int xs_server_open(struct xs_server **out, struct loop *loop, struct xs_store *st, struct xs_log *log, const char *dir,
@@ -57,7 +40,6 @@ int xs_server_open(struct xs_server **out, struct loop *loop, struct xs_store *s
 	s->loop = loop;
 	s->st = st;
 	s->log = log;
-	s->sock = s->hub_sock = -1;
 	TAILQ_INIT(&s->conns);
 	STAILQ_INIT(&s->dirty);
 	LIST_INIT(&s->hubs);
@@ -79,9 +61,7 @@ void xs_server_close(struct xs_server *s)
 	if (!s)
 		return;
 	srv_hub_close_all(s);
-	loop_fd_stop(s->loop, &s->sock_w);
-	if (s->sock >= 0)
-		close(s->sock);
+	acceptor_stop(&s->clients);
 	TAILQ_FOREACH(c, &s->conns, link)
 		srv_conn_close(c);
 	srv_conn_reap(s);
