@@ -27,6 +27,7 @@ help:
 	@echo 'make quick      the part of the tests that takes a minute: lint, unit, conformance'
 	@echo 'make check-san  the tests again under AddressSanitizer+UBSan and under ThreadSanitizer'
 	@echo 'make fuzz       every decoder of foreign bytes under libFuzzer, FUZZ_SECONDS=30 each'
+	@echo 'make bench      measures everything and writes the tables of docs/benchmarks.md; bench-NAME: one of them'
 	@echo 'make sim        the crash test alone; SEED=, N= for more than the default'
 	@echo 'make lint       layers, function length, shell scripts, man pages'
 	@echo 'make layers     prints the graph of modules'

@@ -22,8 +22,16 @@ static int usage(FILE *f, int status)
 		   "  --rounds N      interleaved repetitions of everything\n"
 		   "  --seconds S     of each measurement\n"
 		   "  --only TEXT     variants whose name contains TEXT\n"
-		   "  --runtime-dir D a world that is there already\n");
+		   "  --runtime-dir D a world that is there already\n"
+		   "  --list          names of the benches, and no more\n");
 	return status;
+}
+
+static int list(void)
+{
+	for (size_t i = 0; i < ARRAY_LEN(benches); i++)
+		puts(benches[i].name);
+	return 0;
 }
 
 static double positive(const char *name, const char *text)
@@ -54,6 +62,7 @@ int main(int argc, char **argv)
 						{"seconds", required_argument, NULL, 's'},
 						{"only", required_argument, NULL, 'o'},
 						{"runtime-dir", required_argument, NULL, 'd'},
+						{"list", no_argument, NULL, 'l'},
 						{"help", no_argument, NULL, 'h'},
 						{0}};
 	struct bench_opts o = {0};
@@ -68,6 +77,7 @@ int main(int argc, char **argv)
 		case 's': o.seconds = positive("seconds", optarg); break;
 		case 'o': o.only = optarg; break;
 		case 'd': o.runtime_dir = optarg; break;
+		case 'l': return list();
 		case 'h': return usage(stdout, 0);
 		default: return usage(stderr, USAGE);
 		}

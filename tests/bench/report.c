@@ -219,7 +219,7 @@ static int measure(const char *bench, const struct bench_variant *v, const struc
 	struct bench_value out = {NAN, NAN};
 	int rc;
 
-	if (m->skipped || !wanted(v, o))
+	if (m->skipped)
 		return 0;
 	rc = v->run(v, o, &out, err, sizeof(err));
 	m->value[round] = out.value;
@@ -270,6 +270,8 @@ int bench_run(const char *bench, const char *title, const struct bench_variant *
 	int rc = 0;
 
 	CHECK(m && rounds && rounds <= BENCH_ROUNDS_MAX);
+	for (size_t i = 0; i < n; i++)
+		m[i].skipped = !wanted(&v[i], o);
 	for (unsigned round = 0; !rc && round < rounds; round++)
 		for (size_t i = 0; !rc && i < n; i++) {
 			size_t at = (i + round) % n;
@@ -277,7 +279,7 @@ int bench_run(const char *bench, const char *title, const struct bench_variant *
 			rc = measure(bench, &v[at], o, &m[at], round);
 		}
 	for (size_t i = 0; !rc && i < n; i++)
-		if (!m[i].skipped && wanted(&v[i], o))
+		if (!m[i].skipped)
 			summarize(r, &v[i], &m[i], baseline_of(v, n, m, i), rounds);
 	free(m);
 	if (bench_end(r))
