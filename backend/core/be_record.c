@@ -4,7 +4,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,17 +13,6 @@
 #define SEALS (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE)
 #define DOMID_MAX 0x7fefu /* the last of an ordinary domain (xen.h: DOMID_FIRST_RESERVED) */
 #define FIRST_FREE_FD (STUB_FD_CTL + 1)
-
-static int say(char *err, size_t size, int rc, const char *fmt, ...) PRINTF_LIKE(4, 5);
-static int say(char *err, size_t size, int rc, const char *fmt, ...)
-{
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(err, size, fmt, ap);
-	va_end(ap);
-	return rc;
-}
 
 static bool is_text(const char *t, size_t size) { return t[0] && memchr(t, '\0', size); }
 
@@ -69,26 +57,26 @@ static const char *bad_device(const struct stub_dev *d, bool standby, enum be_pu
 int be_record_check(const struct stub_start *s, size_t bytes, enum be_purpose purpose, char *err, size_t size)
 {
 	if (bytes < sizeof(*s) || s->magic != STUB_MAGIC)
-		return say(err, size, -EINVAL, "the start record is none (%zu bytes)", bytes);
+		return err_say(err, size, -EINVAL, "the start record is none (%zu bytes)", bytes);
 	if (s->version != STUB_VERSION)
-		return say(err, size, -EINVAL, "the start record has version %u, this program knows %u: install both alike",
+		return err_say(err, size, -EINVAL, "the start record has version %u, this program knows %u: install both alike",
 			   s->version, STUB_VERSION);
 	if (s->ndevs < 1 || s->ndevs > (purpose == BE_PROBE ? 1 : STUB_DEVS_MAX))
-		return say(err, size, -EINVAL, "the start record names %u devices", s->ndevs);
+		return err_say(err, size, -EINVAL, "the start record names %u devices", s->ndevs);
 	if (bytes != stub_start_bytes(s->ndevs))
-		return say(err, size, -EINVAL, "the start record has %zu bytes, %u devices need %zu", bytes, s->ndevs,
+		return err_say(err, size, -EINVAL, "the start record has %zu bytes, %u devices need %zu", bytes, s->ndevs,
 			   stub_start_bytes(s->ndevs));
 	if (s->standby > 1 || s->provider_local > 1 || s->self_domid > DOMID_MAX)
-		return say(err, size, -EINVAL, "the start record holds a wrong flag or domid");
+		return err_say(err, size, -EINVAL, "the start record holds a wrong flag or domid");
 	if (purpose == BE_SERVE && s->provider_local && !is_text(s->runtime_dir, sizeof(s->runtime_dir)))
-		return say(err, size, -EINVAL, "the start record names no runtime directory");
+		return err_say(err, size, -EINVAL, "the start record names no runtime directory");
 	if ((s->uid == 0) != (s->gid == 0) || s->uid == (uid_t)-1 || s->gid == (gid_t)-1)
-		return say(err, size, -EINVAL, "the start record names a wrong user (uid %u, gid %u)", s->uid, s->gid);
+		return err_say(err, size, -EINVAL, "the start record names a wrong user (uid %u, gid %u)", s->uid, s->gid);
 	for (uint32_t i = 0; i < s->ndevs; i++) {
 		const char *what = bad_device(&s->dev[i], s->standby, purpose);
 
 		if (what)
-			return say(err, size, -EINVAL, "device %u of the start record: wrong %s", i, what);
+			return err_say(err, size, -EINVAL, "device %u of the start record: wrong %s", i, what);
 	}
 	return 0;
 }
@@ -117,7 +105,7 @@ int be_record_fds(const struct stub_start *s, enum be_purpose purpose, struct be
 	qsort(out->fd, out->n, sizeof(out->fd[0]), ascending);
 	for (size_t i = 0; i < out->n; i++)
 		if (out->fd[i] < FIRST_FREE_FD || (i && out->fd[i] == out->fd[i - 1]))
-			return say(err, size, -EINVAL, "the start record names descriptor %d %s", out->fd[i],
+			return err_say(err, size, -EINVAL, "the start record names descriptor %d %s", out->fd[i],
 				   out->fd[i] < FIRST_FREE_FD ? "for a device" : "twice");
 	memmove(&out->fd[1], &out->fd[0], out->n * sizeof(out->fd[0]));
 	out->fd[0] = STUB_FD_CTL;
@@ -146,15 +134,15 @@ int be_record_read(int fd, enum be_purpose purpose, struct stub_start **out, cha
 
 	*out = NULL;
 	if (seals < 0 || fstat(fd, &st))
-		return say(err, size, -errno, "descriptor %d holds no start record: bulkheadd starts this program, people use "
+		return err_say(err, size, -errno, "descriptor %d holds no start record: bulkheadd starts this program, people use "
 			   "--probe SPEC (see --help)", fd);
 	if ((seals & SEALS) != SEALS)
-		return say(err, size, -EINVAL, "the start record is not sealed");
+		return err_say(err, size, -EINVAL, "the start record is not sealed");
 	if (st.st_size < (off_t)sizeof(struct stub_start) || st.st_size > (off_t)stub_start_bytes(STUB_DEVS_MAX))
-		return say(err, size, -EINVAL, "the start record has %lld bytes", (long long)st.st_size);
+		return err_say(err, size, -EINVAL, "the start record has %lld bytes", (long long)st.st_size);
 	rc = read_whole(fd, (size_t)st.st_size, out);
 	if (rc)
-		return say(err, size, rc, "the start record cannot be read: %s", err_str(rc));
+		return err_say(err, size, rc, "the start record cannot be read: %s", err_str(rc));
 	rc = be_record_check(*out, (size_t)st.st_size, purpose, err, size);
 	if (rc) {
 		free(*out);

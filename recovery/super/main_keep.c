@@ -188,6 +188,8 @@ static int parse(int argc, char **argv, struct options *o)
 	o->rest = argv + optind;
 	if (strcmp(o->provider, "auto") && strcmp(o->provider, "local") && strcmp(o->provider, "xen"))
 		return usage_error("--provider: auto, local or xen");
+	if (log_level_parse(o->level) < 0)
+		return usage_error("--log-level: " LOG_LEVEL_NAMES);
 	return 0;
 }
 
@@ -199,7 +201,7 @@ int main(int argc, char **argv)
 
 	if (rc)
 		return rc;
-	log_init("bulkhead-keep", strcmp(o.level, "debug") == 0 ? LOG_LVL_DEBUG : LOG_LVL_INFO);
+	log_init("bulkhead-keep", (enum log_level)log_level_parse(o.level));
 	rc = rundir_default(o.dir, w.dir, sizeof(w.dir));
 	if (!rc)
 		rc = rundir_make(w.dir);

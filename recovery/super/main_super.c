@@ -52,7 +52,6 @@ static int choice(const char *text, const char *const *names)
 }
 
 static const char *const placements[] = {"per-device", "per-vm", "monolithic", NULL};
-static const char *const levels[] = {"error", "warn", "info", "debug", NULL};
 static const char *const yes_no[] = {"no", "yes", NULL};
 static const char *const providers[] = {"auto", "local", "xen", NULL};
 
@@ -88,7 +87,7 @@ static int take(int c, struct sup_options *o, int *level)
 		o->uid_base = (uint32_t)v;
 		return 0;
 	case OPT_LEVEL:
-		*level = choice(optarg, levels);
+		*level = log_level_parse(optarg);
 		return *level < 0 ? usage_error("--log-level:", optarg) : 0;
 	default:
 		fputs(usage, stderr);

@@ -1,24 +1,14 @@
 #include "recovery/super/sup_image.h"
 
+#include "ring/base/err.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-static int say(char *err, size_t size, int rc, const char *fmt, ...) __attribute__((format(printf, 4, 5)));
-static int say(char *err, size_t size, int rc, const char *fmt, ...)
-{
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(err, size, fmt, ap);
-	va_end(ap);
-	return rc;
-}
 
 static int lock_bytes(int fd, short type, off_t start, off_t len)
 {
@@ -47,17 +37,17 @@ static int cannot_open(const char *path, int rc, enum image_mode mode, char *err
 {
 	switch (rc) {
 	case -ENOENT:
-		return say(err, size, rc, "%s: there is no such file: make it first (truncate -s 1G %s)", path, path);
+		return err_say(err, size, rc, "%s: there is no such file: make it first (truncate -s 1G %s)", path, path);
 	case -EISDIR:
-		return say(err, size, rc, "%s is a directory, not a disk image or block device", path);
+		return err_say(err, size, rc, "%s is a directory, not a disk image or block device", path);
 	case -EACCES:
 	case -EPERM:
-		return say(err, size, rc, "%s: no permission to %s it%s", path, mode == IMAGE_READ ? "read" : "write",
+		return err_say(err, size, rc, "%s: no permission to %s it%s", path, mode == IMAGE_READ ? "read" : "write",
 			   mode == IMAGE_READ ? "" : " (mode r would only read)");
 	case -EROFS:
-		return say(err, size, rc, "%s is on a read-only file system: attach it with mode r", path);
+		return err_say(err, size, rc, "%s is on a read-only file system: attach it with mode r", path);
 	default:
-		return say(err, size, rc, "%s can not be opened: %s", path, strerror(-rc));
+		return err_say(err, size, rc, "%s can not be opened: %s", path, strerror(-rc));
 	}
 }
 
@@ -72,17 +62,17 @@ int image_reserve(const char *path, enum image_mode mode, struct image *out, cha
 	if (fd < 0)
 		return cannot_open(path, -errno, mode, err, size);
 	if (fstat(fd, &st) < 0)
-		rc = say(err, size, -errno, "%s: %s", path, strerror(errno));
+		rc = err_say(err, size, -errno, "%s: %s", path, strerror(errno));
 	else if (S_ISDIR(st.st_mode))
 		rc = cannot_open(path, -EISDIR, mode, err, size);
 	else if (!S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode))
-		rc = say(err, size, -EINVAL, "%s is neither a regular file nor a block device", path);
+		rc = err_say(err, size, -EINVAL, "%s is neither a regular file nor a block device", path);
 	else
 		rc = lock(fd, mode);
 	if (rc == -EAGAIN)
-		say(err, size, rc, "%s is in use by another program, which has locked it", path);
+		err_say(err, size, rc, "%s is in use by another program, which has locked it", path);
 	else if (rc && !err[0])
-		say(err, size, rc, "%s can not be locked: %s", path, strerror(-rc));
+		err_say(err, size, rc, "%s can not be locked: %s", path, strerror(-rc));
 	if (!rc || rc == -EAGAIN) {
 		out->dev = st.st_dev;
 		out->ino = st.st_ino;
@@ -104,7 +94,7 @@ int image_memory(const char *path, uint64_t bytes, struct image *out, char *err,
 		*out = (struct image){.fd = fd, .dev = st.st_dev, .ino = st.st_ino};
 		return 0;
 	}
-	say(err, size, -errno, "the memory disk of %" PRIu64 " bytes can not be made: %s", bytes, strerror(errno));
+	err_say(err, size, -errno, "the memory disk of %" PRIu64 " bytes can not be made: %s", bytes, strerror(errno));
 	if (fd >= 0)
 		close(fd);
 	return -EIO;

@@ -1,5 +1,7 @@
 #include "ring/base/err.h"
 
+#include <stdarg.h>
+#include <stdio.h>
 #include <string.h>
 
 const char *err_str(int rc)
@@ -16,4 +18,15 @@ const char *err_str(int rc)
 		return s ? s : "unknown error";
 	}
 	}
+}
+
+int err_say(char *err, size_t size, int rc, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	if (size)
+		vsnprintf(err, size, fmt, ap);
+	va_end(ap);
+	return rc;
 }

@@ -7,6 +7,8 @@
 #ifndef BULKHEAD_RING_BASE_ERR_H
 #define BULKHEAD_RING_BASE_ERR_H
 
+#include "ring/base/base.h"
+
 enum {
 	EPEER = 4097,	  /* the other domain broke the protocol: the device goes to broken, nothing else suffers */
 	EMISMATCH = 4098, /* journal and start record name different connections: touch nothing */
@@ -22,5 +24,7 @@ enum exit_status {
 
 /* A text for a negative errno or one of ours. Static storage, any thread. */
 const char *err_str(int rc);
+/* Writes the one clear line about a failure into err (size bytes; cut to fit; 0: nowhere), and returns rc. */
+int err_say(char *err, size_t size, int rc, const char *fmt, ...) PRINTF_LIKE(4, 5);
 
 #endif

@@ -1,7 +1,9 @@
 #include "ring/base/log.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -18,6 +20,16 @@ void log_init(const char *name, enum log_level max)
 }
 
 void log_set_sink(log_sink_fn *s) { sink = s; }
+
+int log_level_parse(const char *text)
+{
+	static const char *const names[] = {"error", "warn", "info", "debug"};
+
+	for (size_t i = 0; i < ARRAY_LEN(names); i++)
+		if (strcmp(text, names[i]) == 0)
+			return (int)i;
+	return -EINVAL;
+}
 
 static void emit(enum log_level lvl, const char *fmt, va_list ap)
 {

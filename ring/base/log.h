@@ -15,6 +15,9 @@ typedef void log_sink_fn(enum log_level lvl, const char *line);
 /* Name of the program in each line (kept, not copied) and the most talkative level shown. */
 void log_init(const char *name, enum log_level max);
 void log_set_sink(log_sink_fn *sink); /* NULL: stderr */
+/* Of an option's text: a level, or -EINVAL. The names in one string, for the line that says so. */
+#define LOG_LEVEL_NAMES "error, warn, info or debug"
+int log_level_parse(const char *text);
 
 void log_msg(enum log_level lvl, const char *fmt, ...) PRINTF_LIKE(2, 3);
 

@@ -17,18 +17,6 @@
 #define INDIRECT_MAX 4096u /* segments of one request that anybody would use */
 static_assert(1u << RING_ORDER_MAX == CONN_RING_PAGES_MAX, "both name the largest ring");
 
-/* The line for people, and the error to return. */
-static int PRINTF_LIKE(4, 5) say(char *err, size_t size, int rc, const char *fmt, ...)
-{
-	va_list ap;
-
-	va_start(ap, fmt);
-	if (size)
-		vsnprintf(err, size, fmt, ap);
-	va_end(ap);
-	return rc;
-}
-
 /* ---- lists ---- */
 
 static struct xs_kv *find(struct xs_kvs *kvs, const char *key)
@@ -103,7 +91,7 @@ static uint64_t in_u64(struct in *in, const char *key, uint64_t absent, uint64_t
 	uint64_t v = absent;
 
 	if (val && !parse_u64(val, max, &v) && in->rc == 0)
-		in->rc = say(in->err, in->size, in->bad, "%s: %s is \"%.40s\", not a number up to %llu", in->who, key, val,
+		in->rc = err_say(in->err, in->size, in->bad, "%s: %s is \"%.40s\", not a number up to %llu", in->who, key, val,
 			     (unsigned long long)max);
 	return v;
 }
@@ -213,7 +201,7 @@ static int copy(struct in *in, const char *key, char *out, size_t size)
 
 	out[0] = '\0';
 	if (val && strlen(val) >= size && in->rc == 0)
-		in->rc = say(in->err, in->size, in->bad, "%s: %s is longer than %zu bytes", in->who, key, size - 1);
+		in->rc = err_say(in->err, in->size, in->bad, "%s: %s is longer than %zu bytes", in->who, key, size - 1);
 	else if (val && strlen(val) < size)
 		strcpy(out, val);
 	return val ? 0 : -ENOENT;
@@ -226,7 +214,7 @@ int vbd_wanted_read(const struct xs_kvs *back, struct vbd_wanted *w, char *err, 
 
 	memset(w, 0, sizeof(*w));
 	if (copy(&in, "frontend", w->frontend, sizeof(w->frontend)) || !xs_kv_get(back, "frontend-id"))
-		return say(err, size, -EINVAL, "%s: no frontend or frontend-id", in.who);
+		return err_say(err, size, -EINVAL, "%s: no frontend or frontend-id", in.who);
 	w->frontend_id = (uint32_t)in_u64(&in, "frontend-id", 0, XS_DOMID_FIRST_RESERVED - 1);
 	w->online = in_bool(&in, "online", true);
 	w->removable = in_bool(&in, "removable", false);
@@ -244,7 +232,7 @@ int vbd_wanted_read(const struct xs_kvs *back, struct vbd_wanted *w, char *err, 
 	else if (strcmp(mode, "w!") == 0)
 		w->shared = true;
 	else if (strcmp(mode, "w") != 0)
-		return say(err, size, -EINVAL, "%s: mode is \"%.20s\", not r, w or w!", in.who, mode);
+		return err_say(err, size, -EINVAL, "%s: mode is \"%.20s\", not r, w or w!", in.who, mode);
 	return 0;
 }
 
@@ -321,7 +309,7 @@ int vbd_offer_read(const struct xs_kvs *back, struct vbd_offer *o, char *err, si
 
 	memset(o, 0, sizeof(*o));
 	if (!xs_kv_get(back, "sectors"))
-		return say(err, size, -EPEER, "backend: sectors is missing");
+		return err_say(err, size, -EPEER, "backend: sectors is missing");
 	o->sectors = in_u64(&in, "sectors", 0, SECTORS_MAX);
 	o->sector_size = in_u32(&in, "sector-size", 512);
 	o->physical_size = in_u32(&in, "physical-sector-size", o->sector_size);
@@ -343,10 +331,10 @@ int vbd_offer_read(const struct xs_kvs *back, struct vbd_offer *o, char *err, si
 	if (in.rc)
 		return in.rc;
 	if (!sector_size_ok(o->sector_size))
-		return say(err, size, -EPEER, "backend: sector-size %u is not a power of two from 512 to %u", o->sector_size,
+		return err_say(err, size, -EPEER, "backend: sector-size %u is not a power of two from 512 to %u", o->sector_size,
 			   SECTOR_SIZE_MAX);
 	if (o->physical_size < o->sector_size || o->physical_size % o->sector_size)
-		return say(err, size, -EPEER, "backend: physical-sector-size %u is no multiple of sector-size %u",
+		return err_say(err, size, -EPEER, "backend: physical-sector-size %u is no multiple of sector-size %u",
 			   o->physical_size, o->sector_size);
 	return 0;
 }
@@ -417,7 +405,7 @@ static int read_protocol(struct in *in, uint32_t *protocol)
 			*protocol = protocols[i].protocol;
 			return 0;
 		}
-	return say(in->err, in->size, -EPEER, "frontend: protocol \"%.40s\" is unknown", name);
+	return err_say(in->err, in->size, -EPEER, "frontend: protocol \"%.40s\" is unknown", name);
 }
 
 static int read_geometry(struct in *in, const struct vbd_offer *o, struct vbd_ask *a)
@@ -435,10 +423,10 @@ static int read_geometry(struct in *in, const struct vbd_offer *o, struct vbd_as
 	if (in->rc)
 		return in->rc;
 	if (a->nqueues < 1 || a->nqueues > max_queues)
-		return say(in->err, in->size, -EPEER, "frontend: multi-queue-num-queues is %u, 1 to %u are offered", a->nqueues,
+		return err_say(in->err, in->size, -EPEER, "frontend: multi-queue-num-queues is %u, 1 to %u are offered", a->nqueues,
 			   max_queues);
 	if (!IS_POW2(a->ring_pages) || a->ring_pages > max_pages)
-		return say(in->err, in->size, -EPEER, "frontend: its rings have %u pages, 1 to %u (a power of two) are offered",
+		return err_say(in->err, in->size, -EPEER, "frontend: its rings have %u pages, 1 to %u (a power of two) are offered",
 			   a->ring_pages, max_pages);
 	return 0;
 }
@@ -446,7 +434,7 @@ static int read_geometry(struct in *in, const struct vbd_offer *o, struct vbd_as
 static int read_number(struct in *in, const char *key, uint32_t *v)
 {
 	if (!xs_kv_get(in->kvs, key))
-		return say(in->err, in->size, -EPEER, "frontend: %s is missing", key);
+		return err_say(in->err, in->size, -EPEER, "frontend: %s is missing", key);
 	*v = in_u32(in, key, 0);
 	return in->rc;
 }
@@ -467,7 +455,7 @@ static int read_queue(struct in *in, struct vbd_ask *a, unsigned q)
 	queue_key(key, sizeof(key), "event-channel", a->nqueues, q, -1);
 	rc = read_number(in, key, &a->q[q].evtchn);
 	if (rc == 0 && a->q[q].evtchn == 0)
-		rc = say(in->err, in->size, -EPEER, "frontend: %s is 0, which is no port", key);
+		rc = err_say(in->err, in->size, -EPEER, "frontend: %s is 0, which is no port", key);
 	return rc;
 }
 
@@ -480,12 +468,12 @@ static int check_repeats(const struct in *in, const struct vbd_ask *a)
 	for (unsigned q = 0; q < a->nqueues; q++) {
 		for (unsigned k = 0; k < q; k++)
 			if (a->q[k].evtchn == a->q[q].evtchn)
-				return say(in->err, in->size, -EPEER, "frontend: event channel %u is named twice",
+				return err_say(in->err, in->size, -EPEER, "frontend: event channel %u is named twice",
 					   a->q[q].evtchn);
 		for (unsigned p = 0; p < a->ring_pages; p++) {
 			for (unsigned k = 0; k < n; k++)
 				if (refs[k] == a->q[q].gref[p])
-					return say(in->err, in->size, -EPEER, "frontend: ring reference %u is named twice",
+					return err_say(in->err, in->size, -EPEER, "frontend: ring reference %u is named twice",
 						   refs[k]);
 			refs[n++] = a->q[q].gref[p];
 		}

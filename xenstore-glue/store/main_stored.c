@@ -29,16 +29,13 @@ static const char usage[] =
 
 static int parse_level(const char *text, enum log_level *out)
 {
-	static const char *const names[] = {"error", "warn", "info", "debug"};
+	int level = log_level_parse(text);
 
-	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
-		if (strcmp(text, names[i]) == 0) {
-			*out = (enum log_level)i;
-			return 0;
-		}
-	}
-	fprintf(stderr, "bulkhead-store: --log-level %s: not one of error, warn, info, debug\n", text);
-	return -EINVAL;
+	if (level < 0)
+		fprintf(stderr, "bulkhead-store: --log-level %s: not one of " LOG_LEVEL_NAMES "\n", text);
+	else
+		*out = (enum log_level)level;
+	return MIN(level, 0);
 }
 
 static int parse_mode(const char *text, mode_t *out)
