@@ -206,6 +206,7 @@ int bench_end(struct bench_report *r)
 struct rounds {
 	double value[BENCH_ROUNDS_MAX], p99[BENCH_ROUNDS_MAX];
 	bool skipped;
+	char *baselines; /* cut into names, for the rows */
 };
 
 static bool wanted(const struct bench_variant *v, const struct bench_opts *o)
@@ -234,19 +235,20 @@ static int measure(const char *bench, const struct bench_variant *v, const struc
 	return rc;
 }
 
-static const struct rounds *baseline_of(const struct bench_variant *v, size_t n, const struct rounds *m, size_t i)
+static const struct rounds *rounds_of(const struct bench_variant *v, size_t n, const struct rounds *m, const char *name,
+				      const char *params)
 {
-	for (size_t k = 0; v[i].baseline && k < n; k++)
-		if (strcmp(v[k].name, v[i].baseline) == 0 && strcmp(v[k].params, v[i].params) == 0)
+	for (size_t k = 0; k < n; k++)
+		if (strcmp(v[k].name, name) == 0 && strcmp(v[k].params, params) == 0)
 			return &m[k];
 	return NULL;
 }
 
-static void summarize(struct bench_report *r, const struct bench_variant *v, const struct rounds *m, const struct rounds *base,
-		      unsigned rounds)
+static void summarize(struct bench_report *r, const struct bench_variant *v, const struct rounds *m, const char *baseline,
+		      const struct rounds *base, unsigned rounds)
 {
 	double ratio[BENCH_ROUNDS_MAX], value[BENCH_ROUNDS_MAX], p99[BENCH_ROUNDS_MAX];
-	struct bench_row row = {.variant = v->name, .params = v->params, .unit = v->unit, .baseline = v->baseline, .rounds = rounds,
+	struct bench_row row = {.variant = v->name, .params = v->params, .unit = v->unit, .baseline = baseline, .rounds = rounds,
 				.ratio = NAN};
 
 	memcpy(value, m->value, sizeof(value));
@@ -260,6 +262,23 @@ static void summarize(struct bench_report *r, const struct bench_variant *v, con
 	row.high = value[rounds - 1];
 	row.p99 = isnan(p99[0]) ? NAN : bench_median(p99, rounds);
 	bench_row(r, &row);
+}
+
+/* A row for each of its baselines, or one. */
+static void summarize_all(struct bench_report *r, const struct bench_variant *v, size_t n, size_t i, struct rounds *m, unsigned rounds)
+{
+	char *rest, *name;
+
+	if (m[i].skipped)
+		return;
+	if (!v[i].baseline) {
+		summarize(r, &v[i], &m[i], NULL, NULL, rounds);
+		return;
+	}
+	m[i].baselines = rest = strdup(v[i].baseline);
+	CHECK(rest);
+	while ((name = strsep(&rest, "|")))
+		summarize(r, &v[i], &m[i], name, rounds_of(v, n, m, name, v[i].params), rounds);
 }
 
 int bench_run(const char *bench, const char *title, const struct bench_variant *v, size_t n, unsigned rounds,
@@ -279,10 +298,11 @@ int bench_run(const char *bench, const char *title, const struct bench_variant *
 			rc = measure(bench, &v[at], o, &m[at], round);
 		}
 	for (size_t i = 0; !rc && i < n; i++)
-		if (!m[i].skipped)
-			summarize(r, &v[i], &m[i], baseline_of(v, n, m, i), rounds);
-	free(m);
+		summarize_all(r, v, n, i, m, rounds);
 	if (bench_end(r))
 		rc = 1;
+	for (size_t i = 0; i < n; i++)
+		free(m[i].baselines);
+	free(m);
 	return rc ? 1 : 0;
 }

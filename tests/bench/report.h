@@ -37,7 +37,8 @@ struct bench_variant {
 	/* 0; -ENOSYS: not possible here, why in err: reported once, as skipped; another negative errno: the bench fails. */
 	int (*run)(const struct bench_variant *v, const struct bench_opts *o, struct bench_value *out, char *err, size_t size);
 	const void *arg;	   /* run's own */
-	const char *baseline;	   /* name of the variant with the same params that it is compared with; NULL: none */
+	const char *baseline;	   /* name of the variant with the same params that it is compared with; NULL: none. Of several,
+				      with '|' between, each has a row of its own */
 };
 
 /* One line of the table. */

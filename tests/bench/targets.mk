@@ -19,3 +19,8 @@ run-bench-%:
 	$(Q)mv $(BENCH_RESULTS)/$*.new $(BENCH_RESULTS)/$*.json
 	$(Q)tools/bench-docs docs/benchmarks.md $(BENCH_RESULTS)/$*.json
 .PHONY: bench
+
+# With and without DPDK; its headers are not clean by our warnings. Its coming or going rebuilds the file.
+$(B)/tests/bench/bench_ring_rte.o: MODFLAGS := $(if $(DPDK),-DHAVE_DPDK $(patsubst -I%,-isystem%,$(shell pkg-config --cflags libdpdk)))
+$(B)/tests/bench/bench_ring_rte.o: $(B)/.dpdk
+$(shell [ "$$(cat $(B)/.dpdk 2>/dev/null)" = "dpdk=$(DPDK)" ] || echo "dpdk=$(DPDK)" > $(B)/.dpdk)

@@ -124,6 +124,22 @@ static void ratios_within_rounds(void **state)
 	json_decref(l);
 }
 
+static void a_row_for_each_base(void **state)
+{
+	const struct bench_variant v[] = {two[0], {"same", "p", "us", base_run, "", "base|same"}};
+	int status;
+	json_t *l = lines_of(v, 2, NULL, &status);
+
+	(void)state;
+	assert_int_equal(status, 0);
+	assert_int_equal(json_array_size(l), 3);
+	assert_string_equal(json_string_value(json_object_get(json_array_get(l, 1), "baseline")), "base");
+	assert_string_equal(json_string_value(json_object_get(json_array_get(l, 2), "baseline")), "same");
+	assert_true(real(l, 1, "median") == 50 && real(l, 2, "median") == 50);
+	assert_true(fabs(real(l, 1, "ratio") - 0.4) < 1e-9 && real(l, 2, "ratio") == 1);
+	json_decref(l);
+}
+
 static void no_ratio_without_its_base(void **state)
 {
 	int status;
@@ -154,6 +170,7 @@ int main(void)
 		cmocka_unit_test(nearest_rank),
 		cmocka_unit_test(medians),
 		cmocka_unit_test(ratios_within_rounds),
+		cmocka_unit_test(a_row_for_each_base),
 		cmocka_unit_test(no_ratio_without_its_base),
 		cmocka_unit_test(a_failure_ends_it),
 	};
