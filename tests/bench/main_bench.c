@@ -10,6 +10,7 @@
 
 static const struct bench benches[] = {
 	{"ring", "requests a second through one ring, beside its peers", bench_ring},
+	{"blk", "whole disks: requests a second and answer times, beside other ways to the same storage", bench_blk},
 };
 
 static int usage(FILE *f, int status)
@@ -22,6 +23,7 @@ static int usage(FILE *f, int status)
 		   "  --rounds N      interleaved repetitions of everything\n"
 		   "  --seconds S     of each measurement\n"
 		   "  --only TEXT     variants whose name contains TEXT\n"
+		   "  --full          every combination (blk)\n"
 		   "  --runtime-dir D a world that is there already\n"
 		   "  --list          names of the benches, and no more\n");
 	return status;
@@ -61,6 +63,7 @@ int main(int argc, char **argv)
 						{"rounds", required_argument, NULL, 'r'},
 						{"seconds", required_argument, NULL, 's'},
 						{"only", required_argument, NULL, 'o'},
+						{"full", no_argument, NULL, 'f'},
 						{"runtime-dir", required_argument, NULL, 'd'},
 						{"list", no_argument, NULL, 'l'},
 						{"help", no_argument, NULL, 'h'},
@@ -76,6 +79,7 @@ int main(int argc, char **argv)
 		case 'r': o.rounds = (unsigned)MIN(positive("rounds", optarg), (double)BENCH_ROUNDS_MAX); break;
 		case 's': o.seconds = positive("seconds", optarg); break;
 		case 'o': o.only = optarg; break;
+		case 'f': o.full = true; break;
 		case 'd': o.runtime_dir = optarg; break;
 		case 'l': return list();
 		case 'h': return usage(stdout, 0);

@@ -17,6 +17,7 @@
 
 struct bench_opts {
 	bool json;
+	bool full;	    /* every combination, for a bench that chooses some by itself */
 	const char *plot;   /* directory; NULL: no picture */
 	unsigned rounds;    /* 0: the bench's own default */
 	double seconds;	    /* of one measurement; 0: the bench's own default */

@@ -1,0 +1,31 @@
+/* bench_blk.h - loads on a disk: through our own frontend in this process, and by fio as a child. Shared by the benches of
+ * throughput (bench_blk.c) and latency (bench_latency.c). Threads: one, which waits for those of the load. */
+#ifndef BULKHEAD_TESTS_BENCH_BENCH_BLK_H
+#define BULKHEAD_TESTS_BENCH_BENCH_BLK_H
+
+#include "tests/bench/bench_world.h"
+
+#define BENCH_IMAGE_BYTES (256ull << 20) /* of every disk here, so that all touch as much */
+
+/* Requests of bs bytes at random places, depth of them outstanding on each queue. */
+struct bench_load {
+	bool write;
+	uint32_t bs;
+	unsigned depth, queues;
+	double seconds;
+	bool sleepy; /* the frontend sleeps at once when there is no answer, as a guest's kernel does */
+};
+
+struct bench_loaded {
+	double iops;
+	double p50, p99, p999; /* microseconds, of one request. NAN: not measured (our own frontend, depth above 1) */
+	double front_cpu;      /* seconds of processor, of the frontend's threads */
+	double seconds;	       /* of the measurement itself, after the warming up */
+};
+
+/* By our frontend library. -EIO and a line in err. */
+int bench_load_front(struct bench_world *w, const char *vdev, const struct bench_load *l, struct bench_loaded *out, char *err, size_t size);
+/* By fio: target is "--filename=PATH" (through io_uring, O_DIRECT) or "--uri=..." (by NBD). -ENOSYS: no fio here. */
+int bench_load_fio(const char *target, const struct bench_load *l, struct bench_loaded *out, char *err, size_t size);
+
+#endif

@@ -1,0 +1,216 @@
+/* A load through the frontend library: one thread for each queue. */
+#include "tests/bench/bench_blk.h"
+
+#include "frontend/blk/blkfront.h"
+#include "ring/base/barrier.h"
+#include "ring/base/check.h"
+#include "ring/base/err.h"
+#include "ring/os/clock.h"
+
+#include <errno.h>
+#include <math.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+
+#define WARM_NS (100 * NS_PER_MS)
+#define SPIN_NS (50 * NS_PER_US)
+#define SAMPLES_MAX (1u << 20)
+
+struct lane;
+
+struct slot {
+	struct blkfront_io io; /* first */
+	struct lane *lane;
+	uint64_t since;
+	struct slot *next;
+};
+
+/* One queue's load. */
+struct lane {
+	const struct bench_load *load;
+	struct blkfront_queue *q;
+	pthread_t thread;
+	struct slot *slot, *idle;
+	char *buf;
+	uint64_t rng, ended, measured_from, measured_to, ended_before;
+	double *sample; /* microseconds; NULL: none are taken */
+	size_t nsamples;
+	double cpu;
+	int rc;
+};
+
+static uint64_t next_random(struct lane *l)
+{
+	l->rng ^= l->rng << 13;
+	l->rng ^= l->rng >> 7;
+	l->rng ^= l->rng << 17;
+	return l->rng;
+}
+
+static void over(struct blkfront_io *io, int rc)
+{
+	struct slot *s = CONTAINER_OF(io, struct slot, io);
+	struct lane *l = s->lane;
+
+	l->ended++;
+	if (rc)
+		l->rc = rc;
+	if (l->sample && l->measured_from && l->nsamples < SAMPLES_MAX)
+		l->sample[l->nsamples++] = (double)(clock_now() - s->since) / 1e3;
+	s->next = l->idle;
+	l->idle = s;
+}
+
+static void submit_idle(struct lane *l)
+{
+	const struct bench_load *o = l->load;
+
+	while (l->idle && !l->rc) {
+		struct slot *s = l->idle;
+
+		l->idle = s->next;
+		s->io.off = next_random(l) % (BENCH_IMAGE_BYTES / o->bs) * o->bs;
+		s->since = l->sample ? clock_now() : 0;
+		l->rc = blkfront_submit(l->q, &s->io);
+	}
+}
+
+static double thread_cpu(void)
+{
+	struct rusage u;
+
+	getrusage(RUSAGE_THREAD, &u);
+	return (double)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) + (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1e6;
+}
+
+static void sleep_on(struct lane *l)
+{
+	struct pollfd p = {.fd = blkfront_fd(l->q), .events = POLLIN};
+
+	if (!blkfront_arm(l->q))
+		poll(&p, 1, 1000);
+}
+
+/* Looks for answers, for a while by itself, then asleep. */
+static void wait_some(struct lane *l)
+{
+	uint64_t until = l->load->sleepy ? 0 : clock_now() + SPIN_NS;
+	int n;
+
+	while ((n = blkfront_poll(l->q)) == 0) {
+		if (until && clock_now() < until)
+			cpu_relax();
+		else
+			sleep_on(l);
+	}
+	if (n < 0)
+		l->rc = n;
+}
+
+static void measure(struct lane *l, uint64_t now)
+{
+	l->measured_from = now;
+	l->measured_to = now + (uint64_t)(l->load->seconds * 1e9);
+	l->ended_before = l->ended;
+	l->cpu = thread_cpu();
+}
+
+static void *run_lane(void *arg)
+{
+	struct lane *l = arg;
+	uint64_t now = clock_now(), warm = now + WARM_NS;
+
+	while (!l->rc && (!l->measured_from || now < l->measured_to)) {
+		submit_idle(l);
+		wait_some(l);
+		now = clock_now();
+		if (!l->measured_from && now >= warm)
+			measure(l, now);
+	}
+	l->measured_to = now;
+	l->ended_before = l->ended - l->ended_before;
+	l->cpu = thread_cpu() - l->cpu;
+	while (!l->rc && blkfront_outstanding(l->q))
+		wait_some(l);
+	return NULL;
+}
+
+static void open_lane(struct lane *l, const struct bench_load *o, struct blkfront_queue *q, unsigned seed)
+{
+	void *mem = NULL;
+
+	*l = (struct lane){.load = o, .q = q, .rng = 0x9e3779b97f4a7c15u * (seed + 1)};
+	l->slot = calloc(o->depth, sizeof(*l->slot));
+	l->sample = o->depth == 1 ? malloc(SAMPLES_MAX * sizeof(double)) : NULL;
+	CHECK(l->slot && (l->sample || o->depth > 1) && posix_memalign(&mem, 4096, (size_t)o->depth * o->bs) == 0);
+	l->buf = mem;
+	for (size_t i = 0; i < (size_t)o->depth * o->bs; i++)
+		l->buf[i] = (char)i;
+	for (unsigned i = 0; i < o->depth; i++) {
+		struct slot *s = &l->slot[i];
+
+		*s = (struct slot){.lane = l, .next = l->idle};
+		s->io.op = o->write ? BLKFRONT_WRITE : BLKFRONT_READ;
+		s->io.len = o->bs;
+		s->io.buf = l->buf + (size_t)i * o->bs;
+		s->io.done = over;
+		l->idle = s;
+	}
+}
+
+/* Adds the lane's figures; frees it. */
+static void close_lane(struct lane *l, struct bench_loaded *out)
+{
+	double s = (double)(l->measured_to - l->measured_from) / 1e9;
+
+	out->iops += (double)l->ended_before / s;
+	out->front_cpu += l->cpu;
+	out->seconds = s;
+	if (l->sample) {
+		out->p50 = bench_percentile(l->sample, l->nsamples, 50);
+		out->p99 = bench_percentile(l->sample, l->nsamples, 99);
+		out->p999 = bench_percentile(l->sample, l->nsamples, 99.9);
+	}
+	free(l->sample);
+	free(l->slot);
+	free(l->buf);
+}
+
+static int run_lanes(struct blkfront *f, const struct bench_load *l, struct bench_loaded *out)
+{
+	struct lane lane[16];
+	int rc = 0;
+
+	for (unsigned i = 0; i < l->queues; i++) {
+		open_lane(&lane[i], l, blkfront_get_queue(f, i), i);
+		CHECK(pthread_create(&lane[i].thread, NULL, run_lane, &lane[i]) == 0);
+	}
+	for (unsigned i = 0; i < l->queues; i++) {
+		pthread_join(lane[i].thread, NULL);
+		rc = lane[i].rc ? lane[i].rc : rc;
+		close_lane(&lane[i], out);
+	}
+	return rc;
+}
+
+int bench_load_front(struct bench_world *w, const char *vdev, const struct bench_load *l, struct bench_loaded *out, char *err, size_t size)
+{
+	struct blkfront_open o = {.provider = "local", .runtime_dir = w->runtime, .domain = BENCH_DOMAIN, .vdev = vdev, .queues = l->queues};
+	struct blkfront_info info;
+	struct blkfront *f;
+	int rc = blkfront_open(&o, &f, err, size);
+
+	if (rc)
+		return rc;
+	*out = (struct bench_loaded){.p50 = NAN, .p99 = NAN, .p999 = NAN};
+	blkfront_get_info(f, &info);
+	CHECK(l->queues <= 16);
+	rc = info.queues < l->queues ? -ENODEV : run_lanes(f, l, out);
+	if (rc)
+		snprintf(err, size, "%s", rc == -ENODEV ? "too few queues are offered" : err_str(rc));
+	blkfront_close(f);
+	return rc;
+}
