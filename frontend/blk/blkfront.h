@@ -39,7 +39,8 @@ struct blkfront_io {
 	struct blkfront_io *next;
 };
 
-/* A recorder's seam: called for every ring request, in the queue's thread. index: the ring's, widened to 64 bits. */
+/* A recorder's seam: called for every ring request and for every answer as it stands on the ring, before it is judged, in
+ * the queue's thread. index: the ring's, widened to 64 bits. */
 struct blkfront_observer {
 	void (*submitted)(void *arg, unsigned queue, uint64_t index, uint64_t id, int op, uint64_t sector, uint32_t sectors);
 	void (*answered)(void *arg, unsigned queue, uint64_t rsp_index, uint64_t id, int op, int status);

@@ -380,6 +380,8 @@ static int take_answer(struct blkfront_queue *q, const struct fe_response *rsp)
 	uint32_t slot;
 	int rc;
 
+	if (obs && obs->answered)
+		obs->answered(obs->arg, q->index, q->rsp_index, rsp->id, rsp->op, rsp->status);
 	if (fe_shadow_find(&q->shadow, rsp->id, &slot)) {
 		log_peer("queue %u: the backend answered id %#llx, which is not outstanding", q->index,
 			 (unsigned long long)rsp->id);
@@ -390,8 +392,6 @@ static int take_answer(struct blkfront_queue *q, const struct fe_response *rsp)
 		log_peer("queue %u: the backend answered operation %u to a request of operation %u", q->index, rsp->op, r->op);
 		return -EPEER;
 	}
-	if (obs && obs->answered)
-		obs->answered(obs->arg, q->index, q->rsp_index, rsp->id, r->op, rsp->status);
 	rc = status_errno(rsp->status);
 	if (rc == 0 && r->op == BLKIF_OP_READ)
 		copy_pages(q, r->data, r->buf, r->bytes, false);

@@ -131,6 +131,28 @@ static void an_observer_sees_every_request(void **state)
 	fake_down(&w);
 }
 
+static void an_observer_sees_an_answer_that_is_refused(void **state)
+{
+	static char buf[512];
+	struct record rec = { 0 };
+	struct blkfront_observer obs = { saw_submitted, saw_answered, &rec };
+	struct blkfront_open o = { .ring_pages = 1, .observer = &obs };
+	struct fake_world w;
+	struct fake_io t;
+	struct fake_req r;
+
+	(void)state;
+	fake_up(&w, &o, &full);
+	assert_int_equal(fake_submit(&w, &t, BLKFRONT_READ, 0, 0, 512, buf), 0);
+	assert_int_equal(blkfront_poll(w.q), 0);
+	assert_true(fake_get(&w, &r));
+	fake_answer(&w, r.id + 1, 0, 0);
+	assert_int_equal(blkfront_poll(w.q), -EPEER);
+	assert_int_equal(rec.answered, 1);
+	assert_int_equal(rec.last, r.id + 1);
+	fake_down(&w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -138,6 +160,7 @@ int main(void)
 		cmocka_unit_test(a_storm_of_events_is_slowed_down),
 		cmocka_unit_test(the_end_wakes_a_sleeping_queue),
 		cmocka_unit_test(an_observer_sees_every_request),
+		cmocka_unit_test(an_observer_sees_an_answer_that_is_refused),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
