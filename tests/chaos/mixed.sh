@@ -1,0 +1,21 @@
+#!/bin/bash
+# Chaos, part 2: everything at once, by chance: SIGKILL, SIGSEGV, SIGABRT and SIGSTOP (a hang) to stubs, SIGKILL to standbys, to
+# the supervisor, to the store, and to all of them together; connections made anew meanwhile.
+# shellcheck source=tests/chaos/campaign.sh
+. "$(dirname "$0")/campaign.sh"
+need fio nbdkit
+
+world_up
+bh create A >/dev/null || fail create
+truncate -s 64M "$T/a.img"
+share 6
+mix="faults=15 super=4 store=3 all=4"
+plain="standby=0 both=0"
+recorded "mem, standby" mem:64M "depth=16" "$mix"
+recorded "io_uring, standby, 2 queues" "$T/a.img" "queues=2 depth=16" "$mix"
+recorded "io_uring, plain, 2 queues" "$T/a.img" "queues=2 depth=8" "$mix $plain" -o standby=no
+recorded "threads, standby" "$T/a.img" "depth=16" "$mix" -o aio=threads
+recorded "io_uring, connected anew" "$T/a.img" "depth=16 round=1 idle=0 anew" "$mix"
+with_fio "fio: io_uring, standby" "$T/a.img" "" "$mix"
+[ -z "$(bh status | tail -n +2)" ] || fail "something is left: $(bh status)"
+verdict

@@ -1,0 +1,35 @@
+#!/bin/bash
+# Chaos, part 3: on storage that is slow and reorders (tests/tools/slowfs.c), so that the writes of dead generations are still
+# on their way when their successors serve: none may land over newer data.
+# shellcheck source=tests/chaos/campaign.sh
+. "$(dirname "$0")/campaign.sh"
+
+umount_slow() {
+	for _ in $(seq 500); do
+		fusermount3 -u "$T/mnt" 2>/dev/null && return
+		mountpoint -q "$T/mnt" || return
+		sleep 0.02
+	done
+}
+
+if ! [ -r /dev/fuse ] || ! [ -w /dev/fuse ]; then skip "/dev/fuse cannot be used here"; fi
+need fusermount3
+[ -x "$BUILD/tests/tools/slowfs" ] || skip "slowfs was not built: libfuse3-dev is not installed"
+mkdir "$T/mnt"
+truncate -s 16M "$T/back"
+echo "1 25" >"$T/control" # ms, of each write
+"$BUILD/tests/tools/slowfs" "$T/back" "$T/control" /dev/null "$T/mnt" -o max_threads=64 2>"$T/slowfs.err" || skip "no FUSE: $(cat "$T/slowfs.err")"
+at_exit umount_slow
+wait_for 10 "file on slowfs" test -f "$T/mnt/f"
+
+world_up
+bh create A >/dev/null || fail create
+share 4
+guest="limit=1048576 round=4"
+mix="faults=10 super=4 store=3 all=4 calm=512"
+recorded "slow: io_uring, standby" "$T/mnt/f" "depth=16 $guest" "pause=1,60"
+recorded "slow: io_uring, plain, 2 queues" "$T/mnt/f" "queues=2 depth=32 $guest" "pause=1,60 standby=0 both=0" -o standby=no
+recorded "slow: io_uring, mixed" "$T/mnt/f" "depth=16 $guest" "pause=1,60 $mix"
+recorded "slow: threads, mixed" "$T/mnt/f" "depth=8 $guest" "pause=1,60 $mix" -o aio=threads
+[ -z "$(bh status | tail -n +2)" ] || fail "something is left: $(bh status)"
+verdict
