@@ -27,10 +27,9 @@ struct sup_held {
 	struct loop_timer timer;
 };
 
-static void let_go(struct sup_held *h)
+static void forget(struct sup_held *h)
 {
 	loop_timer_stop(h->sup->loop, &h->timer);
-	close(h->fd);
 	LIST_REMOVE(h, link);
 	free(h);
 }
@@ -43,8 +42,9 @@ static void look(struct loop_timer *t)
 	if (!image_busy(h->fd)) {
 		if (h->said)
 			log_info("an image that was let go is free now");
+		image_release(h->fd);
 		keep_drop(&h->sup->keep, h->name);
-		let_go(h);
+		forget(h);
 		return;
 	}
 	if (!h->said && now - h->since >= SAY_NS) {
@@ -113,6 +113,10 @@ void sup_held_deposit(struct sup *s)
 
 void sup_held_close(struct sup *s)
 {
-	while (!LIST_EMPTY(&s->held))
-		let_go(LIST_FIRST(&s->held));
+	struct sup_held *h;
+
+	while ((h = LIST_FIRST(&s->held))) {
+		close(h->fd); /* the keeper holds it for our successor */
+		forget(h);
+	}
 }

@@ -84,6 +84,12 @@ int image_reserve(const char *path, enum image_mode mode, struct image *out, cha
 	return rc;
 }
 
+void image_release(int fd)
+{
+	lock_bytes(fd, F_UNLCK, 100, 200);
+	close(fd);
+}
+
 int image_memory(const char *path, uint64_t bytes, struct image *out, char *err, size_t size)
 {
 	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);

@@ -23,6 +23,9 @@ struct image {
  * and 203, shared. -EAGAIN: somebody else has it (dev and ino are filled in, fd is -1). err gets one clear line: what is
  * wrong and what to do. Never waits for a lock; opening itself may wait for a network file system. */
 int image_reserve(const char *path, enum image_mode mode, struct image *out, char *err, size_t size);
+/* Ends the reservation at once, whoever else holds this description as well (the keeper closes it a moment later), and closes
+ * fd. */
+void image_release(int fd);
 /* I/O of some stub, living or dead, may still run on what fd is open on. */
 bool image_busy(int fd);
 /* Makes (or opens again) the store of a memory disk. */

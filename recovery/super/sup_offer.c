@@ -177,7 +177,7 @@ void sup_offer_release(struct sup_dev *d)
 	if (!d->wanted.read_only && d->fence_base == IMAGE_FENCE_BASE && image_busy(d->image))
 		sup_held_take(d->sup, d->image);
 	else
-		close(d->image);
+		image_release(d->image);
 	sup_name_image(name, d->domid, d->devid);
 	keep_drop(&d->sup->keep, name);
 	d->image = -1;
