@@ -31,6 +31,7 @@ struct stub {
 	struct be_ctl ctl;
 	struct be_dev *dev; /* start->ndevs of them */
 	struct hv *hv[STUB_DEVS_MAX]; /* of each device; of several of one guest: the same */
+	uint64_t begun;	     /* our program; a standby: its GO */
 	bool parked;	     /* a standby before its GO */
 	bool draining;
 	uint64_t drain_until;
@@ -73,6 +74,7 @@ static int begin(struct stub *s, const char *name, enum be_purpose purpose)
 	struct sandbox box = {.keep = s->fds.fd};
 	int rc;
 
+	s->begun = clock_now();
 	log_init(name, LOG_LVL_INFO);
 	log_set_sink(write_line);
 	mallopt(M_ARENA_MAX, 1);
@@ -227,6 +229,14 @@ static void drain(struct stub *s, uint64_t within_ns)
 		be_dev_drain(&s->dev[i]);
 }
 
+static void reached_ready(struct stub *s, uint64_t now)
+{
+	for (uint32_t i = 0; i < s->start->ndevs; i++) {
+		s->dev[i].at[STUB_AT_BEGUN] = s->begun;
+		s->dev[i].at[STUB_AT_READY] = now;
+	}
+}
+
 /* 0, or the process's exit status. */
 static int take_messages(struct stub *s)
 {
@@ -236,6 +246,8 @@ static int take_messages(struct stub *s)
 	while ((rc = be_ctl_recv(&s->ctl, &m)) == 1) {
 		if (m.type == STUB_GO && s->parked) {
 			s->parked = false;
+			s->begun = clock_now();
+			reached_ready(s, s->begun);
 			for (uint32_t i = 0; i < s->start->ndevs; i++)
 				s->dev[i].own_fault = m.arg[0] >> i & 1;
 			return 0; /* at once: what else there is can wait */
@@ -309,6 +321,7 @@ int be_boot_serve(const char *name, const struct be_class *const *classes)
 	rc = set_up(&s, classes, &dev);
 	if (rc)
 		return failed(&s, dev, rc);
+	reached_ready(&s, clock_now());
 	s.parked = s.start->standby;
 	for (uint32_t i = 0; s.parked && i < s.start->ndevs; i++)
 		be_dev_say(&s.dev[i], STUB_READY, NULL, NULL);

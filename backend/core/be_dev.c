@@ -21,6 +21,8 @@ void be_dev_say(struct be_dev *d, enum stub_msg_type type, const uint64_t arg[4]
 
 	if (arg)
 		memcpy(m.arg, arg, sizeof(m.arg));
+	if (type == STUB_RESUMED)
+		memcpy(m.at, d->at, sizeof(m.at));
 	if (text)
 		snprintf(m.text, sizeof(m.text), "%s", text);
 	be_ctl_send(d->ctl, &m);
@@ -214,11 +216,10 @@ static int take_over(struct be_dev *d)
 {
 	bool fresh = d->sd->kind == STUB_FRESH;
 	struct be_started s = {0};
-	uint64_t now;
 	int rc;
 
 	rc = d->class->start(d->device, fresh, d->own_fault, &s);
-	now = clock_now();
+	d->at[STUB_AT_UP] = clock_now();
 	d->generation = s.generation;
 	if (rc == -EAGAIN)
 		return keep_waiting(d, "somebody else's I/O on the image still runs");
@@ -232,7 +233,7 @@ static int take_over(struct be_dev *d)
 	d->state = BE_DEV_UP;
 	stop_waiting(d);
 	/* Before the first turn: a request that kills must be seen to kill a stub that had resumed. */
-	be_dev_say(d, fresh ? STUB_CONNECTED : STUB_RESUMED, (const uint64_t[4]){s.reanswered, s.redo, now}, NULL);
+	be_dev_say(d, fresh ? STUB_CONNECTED : STUB_RESUMED, (const uint64_t[4]){s.reanswered, s.redo}, NULL);
 	hand_over(d);
 	return 0;
 }
@@ -252,6 +253,7 @@ int be_dev_start(struct be_dev *d)
 		if (rc)
 			return rc;
 		stop_waiting(d);
+		d->at[STUB_AT_LOCKED] = clock_now();
 		d->state = BE_DEV_STARTING;
 	}
 	return take_over(d);

@@ -34,6 +34,7 @@ struct be_dev {
 	uint64_t generation;
 	uint64_t waiting_since; /* for the journal, or for the storage: 0: not yet */
 	bool waiting_said;
+	uint64_t at[STUB_STEPS]; /* BEGUN and READY are be_boot's to set */
 	uint64_t fencing_since; /* set by a worker */
 	uint32_t broken_said;	/* by any thread */
 	char unmapped[160];	/* BROKEN since its opening: why the ring that the guest named cannot be mapped */

@@ -10,6 +10,17 @@
 #include <time.h>
 #include <unistd.h>
 
+/* From the notice of the death on. */
+static void add_steps(json_t *j, const struct ctl_event *e)
+{
+	json_t *steps = json_object();
+
+	for (unsigned i = 0; i < CTL_STEPS; i++)
+		json_object_set_new(steps, ctl_step_name((enum ctl_step)i),
+				    json_real(((double)e->at[i] - (double)e->at[CTL_AT_NOTICED]) / 1e6));
+	json_object_set_new(j, "steps_ms", steps);
+}
+
 static void print_json(const struct ctl_event *e)
 {
 	json_t *j = json_pack("{s:f, s:I, s:s, s:i, s:i, s:s, s:I, s:f, s:i, s:i, s:i, s:s}", "time",
@@ -19,6 +30,8 @@ static void print_json(const struct ctl_event *e)
 			      (double)e->outage_ns / 1e6, "pid", e->pid, "signal", e->signal, "missed", (int)e->missed,
 			      "text", e->text);
 
+	if (e->kind == CTL_EV_RESUMED)
+		add_steps(j, e);
 	json_dumpf(j, stdout, JSON_COMPACT);
 	putchar('\n');
 	json_decref(j);

@@ -13,5 +13,12 @@ static const char *const events[] = {
 #undef X
 };
 
+static const char *const steps[] = {
+#define X(sym, name, what) [CTL_AT_##sym] = name,
+	CTL_STEPS_LIST(X)
+#undef X
+};
+
 const char *ctl_state_name(enum ctl_state s) { return (unsigned)s < ARRAY_LEN(states) ? states[s] : "?"; }
 const char *ctl_event_name(enum ctl_event_kind k) { return (unsigned)k < ARRAY_LEN(events) ? events[k] : "?"; }
+const char *ctl_step_name(enum ctl_step s) { return (unsigned)s < ARRAY_LEN(steps) ? steps[s] : "?"; }

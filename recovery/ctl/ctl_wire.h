@@ -13,7 +13,7 @@
 #include <stdint.h>
 
 #define CTL_SOCK "ctl.sock"
-#define CTL_VERSION 1u
+#define CTL_VERSION 2u
 
 /* States of a device: the one list for status, events and docs. */
 #define CTL_STATES(X)                                                                   \
@@ -63,6 +63,23 @@ enum ctl_event_kind {
 };
 const char *ctl_event_name(enum ctl_event_kind k);
 
+/* The steps of a takeover, in monotonic ns, in this order; the supervisor's own and what the new stub says of itself. The kill
+ * comes before them, the first answer after them; both are the guest's to see. */
+#define CTL_STEPS_LIST(X)                                                                               \
+	X(NOTICED, "noticed", "the supervisor has read the death's pidfd")                               \
+	X(GO, "go", "the standby is told; without one: a new stub is about to be started")               \
+	X(BEGUN, "begun", "the standby is awake; without one: the new stub's program runs")              \
+	X(READY, "ready", "all is open, mapped and narrowed; a standby: as begun")                       \
+	X(LOCKED, "locked", "the journal is the new stub's: the kernel has fenced the former one from it") \
+	X(UP, "up", "the journal is replayed, requests are taken")
+enum ctl_step {
+#define X(sym, name, what) CTL_AT_##sym,
+	CTL_STEPS_LIST(X)
+#undef X
+	CTL_STEPS
+};
+const char *ctl_step_name(enum ctl_step s);
+
 enum ctl_op {
 	CTL_HELLO = 1, /* reply: text = version, arg = pid */
 	CTL_STATUS,    /* domid, devid, or CTL_ALL */
@@ -111,7 +128,8 @@ struct ctl_event {
 	uint32_t kind; /* enum ctl_event_kind */
 	uint32_t domid, devid, missed;
 	uint64_t generation;
-	uint64_t outage_ns; /* RESUMED */
+	uint64_t outage_ns; /* RESUMED: from the notice to the first request; FENCED: waited for the storage */
+	uint64_t at[CTL_STEPS]; /* RESUMED */
 	int32_t pid, signal;
 	char vdev[16];
 	char text[160];

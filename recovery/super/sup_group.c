@@ -218,6 +218,7 @@ void sup_group_go(struct sup_group *g, struct sup_proc *p, bool own_fault)
 	g->gone_over = false;
 	if (p != g->active || g->changed || !next || (own_fault && g->policy.row + 1 >= POLICY_GIVE_UP))
 		return;
+	g->went = clock_now();
 	g->gone_over = fdmsg_send(next->ctl, &m, sizeof(m), NULL, 0) == 0;
 }
 

@@ -30,9 +30,26 @@ static void say_resumed(struct sup_dev *d, const struct stub_msg *m, const struc
 
 	e.generation = d->generation;
 	e.outage_ns = d->last_outage;
+	e.at[CTL_AT_NOTICED] = d->died_at;
+	e.at[CTL_AT_GO] = p->group->went;
+	e.at[CTL_AT_BEGUN] = m->at[STUB_AT_BEGUN];
+	e.at[CTL_AT_READY] = m->at[STUB_AT_READY];
+	e.at[CTL_AT_LOCKED] = m->at[STUB_AT_LOCKED];
+	e.at[CTL_AT_UP] = m->at[STUB_AT_UP];
 	memcpy(e.vdev, d->vdev, sizeof(e.vdev));
 	snprintf(e.text, sizeof(e.text), "%llu us; %llu answered again, %llu redone", (unsigned long long)(d->last_outage / 1000),
 		 (unsigned long long)m->arg[0], (unsigned long long)m->arg[1]);
+	sup_note_event(d->sup, &e, SUP_SAY);
+}
+
+static void say_fenced(struct sup_dev *d, const struct stub_msg *m, const struct sup_proc *p)
+{
+	struct ctl_event e = {.kind = CTL_EV_FENCED, .domid = d->domid, .devid = d->devid, .pid = p->pid};
+
+	e.generation = d->generation;
+	e.outage_ns = m->arg[0];
+	memcpy(e.vdev, d->vdev, sizeof(e.vdev));
+	snprintf(e.text, sizeof(e.text), "after %llu us", (unsigned long long)(m->arg[0] / 1000));
 	sup_note_event(d->sup, &e, SUP_SAY);
 }
 
@@ -51,7 +68,7 @@ static void from_active(struct sup_proc *p, unsigned slot, const struct stub_msg
 	case STUB_RESUMED:
 		if (p->dev[slot].said)
 			break;
-		up(p, slot, m->generation, m->arg[2] && m->type == STUB_RESUMED ? m->arg[2] : clock_now());
+		up(p, slot, m->generation, m->type == STUB_RESUMED ? m->at[STUB_AT_UP] : clock_now());
 		if (m->type == STUB_RESUMED)
 			say_resumed(d, m, p);
 		break;
@@ -63,7 +80,7 @@ static void from_active(struct sup_proc *p, unsigned slot, const struct stub_msg
 		sup_dev_event(d, SUP_EV_FENCE_WAIT);
 		break;
 	case STUB_FENCED:
-		sup_note(d, CTL_EV_FENCED, "after %llu us", (unsigned long long)(m->arg[0] / 1000));
+		say_fenced(d, m, p);
 		sup_dev_text(d, "%s", "");
 		sup_dev_event(d, d->resumed ? SUP_EV_FENCED : SUP_EV_FENCED_EARLY);
 		break;

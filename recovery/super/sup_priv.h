@@ -77,6 +77,7 @@ struct sup_group {
 	bool gone_over;	  /* sup_group_go() has done it */
 	struct loop_timer start, spare; /* a start after a pause; the next standby */
 	struct loop_work run;
+	uint64_t went;	   /* when the last GO was sent, or start of an active one begun */
 	uint64_t pause_ns; /* before the next standby */
 	struct sup_policy policy;
 };

@@ -198,6 +198,8 @@ static int spawn(struct sup_proc *p, struct start *st)
 			st->stub_end[i][q] = -1;
 	rc = fill(st, p);
 	plan.npass = st->npass;
+	if (!p->standby)
+		p->group->went = clock_now();
 	if (!rc)
 		rc = sup_spawn(&plan, &out);
 	for (unsigned i = 0; i < p->ndevs; i++)

@@ -16,7 +16,7 @@
 #define STUB_FD_RECORD 3
 #define STUB_FD_CTL 4
 #define STUB_MAGIC 0x54535542u
-#define STUB_VERSION 1u
+#define STUB_VERSION 2u
 #define STUB_DEVS_MAX 64u
 #define STUB_PATH_MAX 256
 
@@ -67,7 +67,7 @@ enum stub_msg_type {
 	/* stub -> supervisor */
 	STUB_READY = 1,	/* standby: everything open and mapped */
 	STUB_CONNECTED,	/* fresh: header written, taking requests; state 4 may be written */
-	STUB_RESUMED,	/* resumed: taking requests. arg[0] re-answered, arg[1] to be redone, arg[2] monotonic ns of it */
+	STUB_RESUMED,	/* resumed: taking requests. arg[0] re-answered, arg[1] to be redone, at[] */
 	STUB_FENCING,	/* waits for the storage to let go the former generation; arg[0] requests that wait */
 	STUB_FENCED,	/* it did; arg[0] ns it took */
 	STUB_BROKEN,	/* the guest's fault or a corrupted journal: halted, nothing is answered. arg[0] enum stub_broken, text */
@@ -80,6 +80,15 @@ enum stub_msg_type {
 	STUB_DRAIN,	/* take no more, answer what was taken within arg[0] ns, exit */
 };
 
+/* The way of a stub to its first request, in monotonic ns: what an outage is made of. */
+enum stub_step {
+	STUB_AT_BEGUN,	/* its program runs; a standby: it has its GO */
+	STUB_AT_READY,	/* everything open, mapped and narrowed; a standby: as BEGUN */
+	STUB_AT_LOCKED, /* the journal is its own: the former generation can store no more */
+	STUB_AT_UP,	/* the journal is replayed: it takes requests */
+	STUB_STEPS
+};
+
 enum stub_broken { STUB_BROKEN_RING = 1, STUB_BROKEN_JOURNAL = 2 };
 
 struct stub_msg {
@@ -88,9 +97,10 @@ struct stub_msg {
 	uint64_t serial;
 	uint64_t generation;
 	uint64_t arg[4];
+	uint64_t at[STUB_STEPS]; /* of RESUMED */
 	char text[168]; /* NUL-terminated */
 };
-static_assert(sizeof(struct stub_msg) == 224, "stub_msg");
+static_assert(sizeof(struct stub_msg) == 256, "stub_msg");
 
 /* bulkhead-blk --probe SPEC-ON-STDIN-FREE: `bulkhead-blk --probe`, same descriptors, one device in the record; it writes
  * this to STUB_FD_CTL and exits 0, or STUB_FAILED as a stub_msg and exits 100. */

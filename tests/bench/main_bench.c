@@ -11,6 +11,7 @@
 static const struct bench benches[] = {
 	{"ring", "requests a second through one ring, beside its peers", bench_ring},
 	{"blk", "whole disks: requests a second and answer times, beside other ways to the same storage", bench_blk},
+	{"outage", "how long a busy guest waits when its stub is killed", bench_outage},
 };
 
 static int usage(FILE *f, int status)
@@ -22,6 +23,7 @@ static int usage(FILE *f, int status)
 		   "  --plot DIR      also a picture, by gnuplot\n"
 		   "  --rounds N      interleaved repetitions of everything\n"
 		   "  --seconds S     of each measurement\n"
+		   "  --kills N       of each variant that kills\n"
 		   "  --only TEXT     variants whose name contains TEXT\n"
 		   "  --full          every combination (blk)\n"
 		   "  --runtime-dir D a world that is there already\n"
@@ -62,6 +64,7 @@ int main(int argc, char **argv)
 						{"plot", required_argument, NULL, 'p'},
 						{"rounds", required_argument, NULL, 'r'},
 						{"seconds", required_argument, NULL, 's'},
+						{"kills", required_argument, NULL, 'k'},
 						{"only", required_argument, NULL, 'o'},
 						{"full", no_argument, NULL, 'f'},
 						{"runtime-dir", required_argument, NULL, 'd'},
@@ -78,6 +81,7 @@ int main(int argc, char **argv)
 		case 'p': o.plot = optarg; break;
 		case 'r': o.rounds = (unsigned)MIN(positive("rounds", optarg), (double)BENCH_ROUNDS_MAX); break;
 		case 's': o.seconds = positive("seconds", optarg); break;
+		case 'k': o.kills = (unsigned)positive("kills", optarg); break;
 		case 'o': o.only = optarg; break;
 		case 'f': o.full = true; break;
 		case 'd': o.runtime_dir = optarg; break;

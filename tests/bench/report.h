@@ -21,6 +21,7 @@ struct bench_opts {
 	const char *plot;   /* directory; NULL: no picture */
 	unsigned rounds;    /* 0: the bench's own default */
 	double seconds;	    /* of one measurement; 0: the bench's own default */
+	unsigned kills;	    /* of each variant that kills; 0: the bench's own default */
 	const char *only;   /* variants whose name contains this; NULL: all */
 	const char *runtime_dir; /* of a world that the bench may use; NULL: it makes its own */
 };

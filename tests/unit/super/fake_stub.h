@@ -43,7 +43,7 @@ static void fake_say(const struct stub_start *s, uint32_t type, uint64_t generat
 		struct stub_msg m = {.type = type, .dev = i, .serial = s->dev[i].serial, .generation = generation, .arg = {arg}};
 
 		if (type == STUB_RESUMED)
-			m.arg[2] = clock_now();
+			m.at[STUB_AT_UP] = clock_now();
 		snprintf(m.text, sizeof(m.text), "said by the fake stub");
 		fdmsg_send(STUB_FD_CTL, &m, sizeof(m), NULL, 0);
 	}
@@ -146,7 +146,7 @@ static int fake_stub(void)
 		generation = fake_own(&s->dev[i], &map[i]);
 		m = (struct stub_msg){.type = s->dev[i].kind == STUB_FRESH ? STUB_CONNECTED : STUB_RESUMED,
 				      .dev = i, .serial = s->dev[i].serial, .generation = generation};
-		m.arg[2] = clock_now();
+		m.at[STUB_AT_UP] = clock_now();
 		fdmsg_send(STUB_FD_CTL, &m, sizeof(m), NULL, 0);
 	}
 	if (strstr(s->dev[0].spec, "broken"))
