@@ -8,6 +8,7 @@
 #include "ring/os/clock.h"
 #include "ring/os/fdmsg.h"
 #include "ring/os/sandbox.h"
+#include "ring/os/slice.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -79,6 +80,7 @@ static int begin(struct stub *s, const char *name, enum be_purpose purpose)
 	log_set_sink(write_line);
 	mallopt(M_ARENA_MAX, 1);
 	prctl(PR_SET_TIMERSLACK, TIMER_SLACK_NS, 0, 0, 0);
+	slice_short();
 	rc = fill_standard_fds();
 	if (!rc)
 		rc = be_record_read(STUB_FD_RECORD, purpose, &s->start, s->err, sizeof(s->err));

@@ -5,6 +5,7 @@
 #include "ring/base/log.h"
 #include "ring/os/clock.h"
 #include "ring/os/rundir.h"
+#include "ring/os/slice.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -192,6 +193,7 @@ int main(int argc, char **argv)
 	if (strcmp(o.provider, "auto") == 0)
 		o.provider = access("/proc/xen/capabilities", F_OK) == 0 ? "xen" : "local";
 	raise_limits();
+	slice_short();
 	signal(SIGPIPE, SIG_IGN);
 	return run(&o);
 }
