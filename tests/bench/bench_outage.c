@@ -4,9 +4,10 @@
  * answer of the dead generation and the first of the next. The steps between come with the supervisor's RESUMED event.
  */
 #include "tests/bench/bench.h"
+#include "tests/bench/bench_events.h"
+#include "tests/bench/bench_world.h"
 #include "tests/bench/core_pipe.h"
 #include "tests/bench/load.h"
-#include "tests/bench/world.h"
 
 #include "ring/base/check.h"
 #include "ring/base/err.h"
@@ -24,7 +25,7 @@
 #define DEPTH 32
 #define WRITES 50 /* percent */
 #define KILLS 300
-#define IMAGE_MIB 64
+#define IMAGE_BYTES (64ull << 20)
 #define EVENT_POLLS 64	/* looks at the ring for one at the supervisor's events */
 #define ANSWERS_MAX (1u << 20) /* between a kill and its RESUMED */
 #define WAIT_NS (10 * NS_PER_S)
@@ -67,6 +68,7 @@ static const char *const row_names[ROWS] = {
 struct kills {
 	const struct setup *s;
 	struct bench_world *w;
+	int events;
 	struct load l;
 	unsigned wanted, done;
 	double *us[ROWS]; /* done of each, in us */
@@ -141,10 +143,6 @@ static void look_for_first(struct kills *k)
 
 static int take_event(struct kills *k, const struct ctl_event *e, char *err, size_t size)
 {
-	if (e->missed) {
-		snprintf(err, size, "%u events of the supervisor were missed", e->missed);
-		return -EIO;
-	}
 	switch (e->kind) {
 	case CTL_EV_RESUMED:
 		k->e = *e;
@@ -181,7 +179,7 @@ static int look(struct kills *k, unsigned round, char *err, size_t size)
 		k->answer[k->nanswers++] = clock_now();
 	}
 	if (rc >= 0 && round % EVENT_POLLS == 0) {
-		rc = world_event(k->w, 0, &e);
+		rc = bench_event(k->events, 0, &e);
 		if (rc > 0)
 			rc = take_event(k, &e, err, size);
 	}
@@ -221,20 +219,19 @@ static int kill_them(struct kills *k, char *err, size_t size)
 
 static int attach(struct kills *k, char *err, size_t size)
 {
-	char path[128], target[160] = "mem:64M";
+	char target[512] = "mem:64M", options[64];
 	int rc = 0;
 
-	if (k->s->options) {
-		rc = world_image(k->w, "image", IMAGE_MIB, path, err, size);
-		snprintf(target, sizeof(target), "%s%s", path, k->s->options);
-	}
-	return rc ? rc : world_do(k->w, err, size, "attach A vdev=xvda,target=%s -o standby=%s", target, k->s->standby ? "yes" : "no");
+	if (k->s->options)
+		rc = bench_world_image(k->w, "image", IMAGE_BYTES, target, sizeof(target), err, size);
+	snprintf(options, sizeof(options), "%s,standby=%s", k->s->options ? k->s->options : "", k->s->standby ? "yes" : "no");
+	return rc ? rc : bench_world_attach(k->w, "xvda", target, options, err, size);
 }
 
 /* Memory that belongs to the domain, touched, in regions as large as they can be. */
 static int grow_guest(struct kills *k, struct hv **hv, char *err, size_t size)
 {
-	const struct hv_open o = {.role = HV_FRONTEND, .runtime_dir = k->w->run, .domain = "A"};
+	const struct hv_open o = {.role = HV_FRONTEND, .runtime_dir = k->w->runtime, .domain = BENCH_DOMAIN};
 	int rc = hv_open("local", &o, hv);
 
 	for (unsigned i = 0; !rc && i < k->s->guest_mib / (REGION_PAGES >> 8); i++) {
@@ -252,10 +249,10 @@ static int grow_guest(struct kills *k, struct hv **hv, char *err, size_t size)
 static int run_connected(struct kills *k, char *err, size_t size)
 {
 	struct ctl_dev dev;
-	int rc = load_open(&k->l, k->w->run, "A", "xvda", DEPTH, WRITES, err, size);
+	int rc = load_open(&k->l, k->w->runtime, BENCH_DOMAIN, "xvda", DEPTH, WRITES, err, size);
 
 	if (!rc)
-		rc = world_status(k->w, "xvda", &dev);
+		rc = bench_status(k->w->runtime, "xvda", &dev);
 	if (!rc) {
 		k->pid = dev.pid;
 		if (k->s->standby && dev.standby_pid)
@@ -276,7 +273,7 @@ static int run_setup(struct kills *k, char *err, size_t size)
 		rc = attach(k, err, size);
 	if (!rc) {
 		rc = run_connected(k, err, size);
-		rc2 = world_do(k->w, err2, sizeof(err2), "detach A xvda");
+		rc2 = bench_world_detach(k->w, "xvda", err2, sizeof(err2));
 		if (!rc && rc2) {
 			snprintf(err, size, "%.200s", err2);
 			rc = rc2;
@@ -383,20 +380,27 @@ int bench_outage(int argc UNUSED, char **argv UNUSED, const struct bench_opts *o
 	struct bench_report *r;
 	struct bench_world w;
 	char err[256] = "";
-	int status = 0;
+	int status = 0, events;
 
-	if (world_up(&w, o->runtime_dir, "A", err, sizeof(err))) {
+	if (bench_world_start(&w, o, err, sizeof(err))) {
 		fprintf(stderr, "bulkhead bench outage: %s\n", err);
-		world_down(&w);
+		return 1;
+	}
+	events = bench_events_open(w.runtime, err, sizeof(err));
+	if (events < 0) {
+		fprintf(stderr, "bulkhead bench outage: %s\n", err);
+		bench_world_stop(&w);
 		return 1;
 	}
 	r = bench_begin("outage", "from the last answer before a kill to the first after it; depth 32, 4 KiB, half writes", o);
 	for (unsigned i = 0; !status && i < ARRAY_LEN(setups); i++) {
 		all[i].s = &setups[i];
 		all[i].w = &w;
+		all[i].events = events;
 		status = measure(r, &all[i], o);
 	}
-	world_down(&w);
+	close(events);
+	bench_world_stop(&w);
 	if (bench_end(r))
 		status = 1;
 	if (!status && o->plot)

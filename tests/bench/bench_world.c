@@ -202,6 +202,7 @@ int bench_world_start(struct bench_world *w, const struct bench_opts *o, char *e
 	rc = guard(w, !o->runtime_dir);
 	if (rc)
 		return say(err, size, rc, "fork", strerror(-rc));
+	prctl(PR_SET_CHILD_SUBREAPER, 1); /* the daemons stay our descendants, for whoever looks whose they are */
 	if (!o->runtime_dir)
 		rc = command(w, (const char *const[]){"start", NULL}, NULL, 0, err, size);
 	if (!rc)
