@@ -56,8 +56,10 @@ int ctl_client_ask(int fd, const struct ctl_req *req, struct ctl_reply *r)
 	rc = fdmsg_send(fd, &q, sizeof(q), NULL, 0);
 	if (!rc)
 		rc = get(fd, r, sizeof(*r));
-	if (rc != 1)
+	if (rc != 1) {
+		memset(r, 0, sizeof(*r)); /* of a packet that is none, bytes may have come */
 		return rc ? rc : -EPIPE;
+	}
 	r->text[sizeof(r->text) - 1] = '\0';
 	return r->rc;
 }
@@ -70,6 +72,8 @@ int ctl_client_status(int fd, uint32_t domid, uint32_t devid, struct ctl_dev **o
 	*out = NULL;
 	if (rc < 0)
 		return rc;
+	if (r->count > CTL_DEVS_MAX)
+		return -EPROTO;
 	*out = calloc(r->count + 1, sizeof(**out));
 	if (!*out)
 		return -ENOMEM;

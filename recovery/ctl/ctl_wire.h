@@ -90,6 +90,7 @@ enum ctl_op {
 };
 #define CTL_ALL UINT32_MAX
 #define CTL_EVENTS_PAST 256u
+#define CTL_DEVS_MAX 65536u /* of one CTL_STATUS: more are a broken reply */
 
 struct ctl_req {
 	uint32_t version, op;

@@ -84,7 +84,7 @@ ssize_t fdmsg_recv(int sock, void *buf, size_t size, int *fds, size_t *nfds)
 	if (n < 0)
 		return errno == ECONNRESET ? 0 : -errno;
 	cut = (m.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0;
-	keep = take_fds(&m, fds, cut ? 0 : keep);
+	keep = take_fds(&m, fds, cut || n == 0 ? 0 : keep); /* who sees the end looks for none */
 	if (cut)
 		return -EMSGSIZE;
 	if (fds)
