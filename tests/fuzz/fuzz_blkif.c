@@ -1,29 +1,7 @@
 /* Bytes of a ring's entry, in the three ABIs and under any limits: what is let through must be what a backend may do
  * without another look, and the answer must name the request. */
-#include "ring/base/check.h"
 #include "ring/proto/blkif_decode.h"
-
-#include <stdlib.h>
-#include <string.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-struct input {
-	const uint8_t *at;
-	size_t left;
-};
-
-/* The next n bytes; zero when there are none left. */
-static uint64_t take(struct input *in, size_t n)
-{
-	uint64_t v = 0;
-
-	n = MIN(n, in->left);
-	memcpy(&v, in->at, n);
-	in->at += n;
-	in->left -= n;
-	return v;
-}
+#include "tests/fuzz/input.h"
 
 static struct blkif_limits limits(struct input *in)
 {
@@ -98,13 +76,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct blkif_req r;
 	uint64_t id;
 	uint8_t op;
-	size_t n = MIN(in.left, abi->req_size);
 	int rc;
 
 	CHECK(raw);
-	memcpy(raw, in.at, n);
-	in.at += n;
-	in.left -= n;
+	take_bytes(&in, raw, abi->req_size);
 	memset(&r, 0x5a, sizeof(r));
 	rc = blkif_decode(raw, abi, &l, &r);
 	blkif_head(raw, abi, &id, &op);
