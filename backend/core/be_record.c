@@ -81,7 +81,12 @@ int be_record_check(const struct stub_start *s, size_t bytes, enum be_purpose pu
 	return 0;
 }
 
-static int ascending(const void *a, const void *b) { return *(const int *)a - *(const int *)b; }
+static int ascending(const void *a, const void *b)
+{
+	int x = *(const int *)a, y = *(const int *)b; /* any: a difference might not fit */
+
+	return (x > y) - (x < y);
+}
 
 static void add_queue(struct be_fds *out, const struct stub_queue *q)
 {
