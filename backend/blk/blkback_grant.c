@@ -1,11 +1,14 @@
 #include "backend/blk/blkback_grant.h"
 
+#include "ring/base/err.h"
+#include "ring/base/log.h"
 #include "ring/base/pm.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
+#include <unistd.h>
 
 /* One page that stays mapped. */
 struct kept {
@@ -66,6 +69,16 @@ void blk_grants_close(struct blk_grants *g)
 	free(g);
 }
 
+/* What the guest has to answer for is the status of a page: -EIO. Anything else says that this process reaches no guest memory any
+ * more, and would fail every request from now on: it ends, and its successor does them again. */
+static int only_guests_fault(int rc)
+{
+	if (LIKELY(rc == 0 || rc == -EIO))
+		return rc;
+	log_error("guest memory can not be reached any more (%s): this stub ends, for a successor", err_str(rc));
+	_exit(EXIT_TEMPORARY);
+}
+
 static int *chain(struct blk_grants *g, hv_gref_t gref) { return &g->head[gref * 2654435761u >> 7 & g->mask]; }
 
 static struct kept *find(struct blk_grants *g, hv_gref_t gref)
@@ -112,7 +125,7 @@ static void keep(struct blk_grants *g, hv_gref_t gref, void *addr, bool ro)
 static int map_missing(struct blk_grants *g, const struct blkif_request_segment *seg, unsigned n, bool to_guest)
 {
 	unsigned m = 0;
-	int rc;
+	int rc = 0;
 
 	for (unsigned i = 0; i < n; i++) {
 		struct kept *k0 = find(g, seg[i].gref);
@@ -127,16 +140,13 @@ static int map_missing(struct blk_grants *g, const struct blkif_request_segment 
 	}
 	if (!m)
 		return 0;
-	rc = hv_map(g->hv, g->dom, g->map, m);
-	if (rc && rc != -EIO)
-		return rc;
-	rc = 0;
+	only_guests_fault(hv_map(g->hv, g->dom, g->map, m));
 	for (unsigned k = 0; k < m; k++) {
 		bool ro = false;
 
 		if (g->map[k].status == -EACCES && !to_guest) {
 			g->map[k].ro = ro = true;
-			hv_map(g->hv, g->dom, &g->map[k], 1);
+			only_guests_fault(hv_map(g->hv, g->dom, &g->map[k], 1));
 		}
 		if (g->map[k].status == 0)
 			keep(g, g->map[k].gref, g->map[k].addr, ro);
@@ -179,7 +189,7 @@ int blk_grants_move(struct blk_grants *g, const struct blkif_request_segment *se
 					      .to_guest = to_guest, .local = buf};
 		buf += len;
 	}
-	return n && hv_copy(g->hv, g->dom, g->copy, n) ? -EIO : 0;
+	return n ? only_guests_fault(hv_copy(g->hv, g->dom, g->copy, n)) : 0;
 }
 
 int blk_grants_fetch(struct blk_grants *g, const uint32_t *grefs, unsigned npages, size_t bytes, void *buf)
@@ -189,7 +199,7 @@ int blk_grants_fetch(struct blk_grants *g, const uint32_t *grefs, unsigned npage
 
 		g->copy[i] = (struct hv_copy){.gref = grefs[i], .len = (uint16_t)len, .local = (char *)buf + done};
 	}
-	return hv_copy(g->hv, g->dom, g->copy, npages) ? -EIO : 0;
+	return only_guests_fault(hv_copy(g->hv, g->dom, g->copy, npages));
 }
 
 uint32_t blk_grants_mapped(const struct blk_grants *g) { return g->count; }

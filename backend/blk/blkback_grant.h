@@ -1,7 +1,7 @@
 /* blkback_grant.h - data between the guest's pages and the stub's buffers, by the CPU only (DESIGN.md section 7).
  *
  * With persistent grants pages stay mapped, the least recently used going first when there are too many; without them,
- * batched grant copy. Threads: one a queue.
+ * batched grant copy. Threads: one a queue. When the provider itself is lost, these functions end the process.
  */
 #ifndef BULKHEAD_BACKEND_BLK_BLKBACK_GRANT_H
 #define BULKHEAD_BACKEND_BLK_BLKBACK_GRANT_H
