@@ -4,7 +4,7 @@
 #   recorded NAME TARGET "options of chaos_guest" "options of chaos_kill" [options of attach]
 #   with_fio NAME TARGET "options of fio" "options of chaos_kill" [options of attach]
 #   verdict                 the sum of all variants; exits with 1 if anything was wrong
-# Each prints a line of the table. KILLS= (200) and SEED= are taken.
+# Each prints a line of the table. KILLS= (200) and SEED= are taken; STALL= (60) seconds make a request a lost one.
 . "$(dirname "${BASH_SOURCE[0]}")/../e2e/functions.sh"
 
 need jq
@@ -69,7 +69,7 @@ settle() { # NAME BAD
 	exit 1
 }
 keep_evidence() {
-	local to=build/chaos-failed
+	local to=build/chaos-failed-$(basename "$0" .sh)
 	mkdir -p "$to"
 	cp -r "$T/log.part" "$T/load.err" "$T/load" "$to/" 2>/dev/null
 	bh status >"$to/status" 2>&1
@@ -104,7 +104,7 @@ recorded() {
 	shift 4
 	begin "$target" "$@"
 	# shellcheck disable=SC2086
-	"$TOOLS/chaos_guest" "$BULKHEAD_RUNTIME_DIR" A xvda $((SEED + 1000 * VARIANT)) $guest >"$T/load" 2>>"$T/load.err" &
+	"$TOOLS/chaos_guest" "$BULKHEAD_RUNTIME_DIR" A xvda $((SEED + 1000 * VARIANT)) "stall=${STALL:-60}" $guest >"$T/load" 2>>"$T/load.err" &
 	pid=$!
 	# shellcheck disable=SC2086
 	kill_while $pid $killer || bad=" not-up"

@@ -1,10 +1,11 @@
 /* chaos_guest - a guest that uses its disk and believes nothing: random stamps, every read compared (blk_verify.h), every
  * answer on the ring compared with what was asked (recorder.h), until SIGTERM.
  *
- *   chaos_guest RUNTIME_DIR VM VDEV SEED [queues=N] [pages=N] [depth=N] [limit=BYTES] [round=SECONDS] [idle=MS] [anew]
+ *   chaos_guest RUNTIME_DIR VM VDEV SEED [queues=N] [pages=N] [depth=N] [limit=BYTES] [round=SECONDS] [idle=MS]
+ *               [stall=SECONDS] [anew]
  *
  * In rounds: writes and reads for `round` seconds, reads everything once, then looks for `idle` ms whether anything
- * comes that nobody asked for. anew: each round on a new connection.
+ * comes that nobody asked for. anew: each round on a new connection. stall: a request that waits for so long is lost.
  * Prints "name=value" lines; exit 0 only if nothing was wrong.
  */
 #include "frontend/blk/blk_verify.h"
@@ -13,6 +14,7 @@
 #include "ring/base/err.h"
 #include "ring/base/log.h"
 #include "ring/os/clock.h"
+#include "tests/chaos/lived.h"
 #include "tests/chaos/recorder.h"
 
 #include <errno.h>
@@ -26,7 +28,8 @@ static struct {
 	struct blk_verify_opts verify;
 	unsigned idle_ms;
 	bool anew;
-} opt = {.verify = {.seconds = 2, .depth = 16, .size_limit = 8u << 20, .outage_ns = 300000, .stall_s = 90}, .idle_ms = 100};
+} opt = {.verify = {.seconds = 2, .depth = 16, .size_limit = 8u << 20, .outage_ns = 300000, .stall_s = 60},
+	 .idle_ms = 100};
 
 static struct recorder *rec;
 static struct blk_verify_result sum;
@@ -55,6 +58,8 @@ static void set(const char *arg)
 		opt.verify.seconds = (unsigned)n;
 	else if (strncmp(arg, "idle=", 5) == 0)
 		opt.idle_ms = (unsigned)n;
+	else if (strncmp(arg, "stall=", 6) == 0)
+		opt.verify.stall_s = (unsigned)n;
 	else if (strcmp(arg, "anew") == 0)
 		opt.anew = true;
 	else
@@ -92,7 +97,6 @@ static int one_round(struct blkfront *f)
 	sum.wrong += r.wrong;
 	sum.checked += r.checked;
 	sum.outages += r.outages;
-	sum.gap_max = MAX(sum.gap_max, r.gap_max);
 	sum.stalled = r.stalled;
 	if (!r.rc)
 		idle(f);
@@ -134,7 +138,7 @@ static void report(int rc)
 		{"requests", c->requests}, {"answers", c->answers}, {"errors", MAX(c->errors, sum.errors)}, {"wrong", sum.wrong},
 		{"missing", c->missing}, {"repeated", c->repeated}, {"invented", c->invented + unasked}, {"wrong_op", c->wrong_op},
 		{"disorder", c->disorder}, {"checked", sum.checked}, {"rounds", rounds}, {"outages", sum.outages},
-		{"gap_us", sum.gap_max / NS_PER_US}, {"stalled", sum.stalled},
+		{"gap_us", c->gap_ns / NS_PER_US}, {"stalled", sum.stalled},
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(line); i++)
@@ -165,7 +169,7 @@ int main(int argc, char **argv)
 		set(argv[i]);
 	signal(SIGTERM, on_term);
 	rec = recorder_open();
-	if (!rec)
+	if (!rec || lived_start())
 		return EXIT_TEMPORARY;
 	opt.open.observer = recorder_observer(rec);
 	rc = run();

@@ -19,6 +19,7 @@
 #include "ring/base/err.h"
 #include "ring/base/log.h"
 #include "ring/os/clock.h"
+#include "tests/chaos/lived.h"
 #include "tests/chaos/victims.h"
 
 #include <poll.h>
@@ -88,14 +89,14 @@ static bool settle(struct shot *s, enum kind kind)
 /* A device with a stub. up: that serves, else in any state. False: none came in time. */
 static bool wait_stub(struct ctl_dev *dev, bool up)
 {
-	uint64_t until = clock_now() + UP_NS;
+	uint64_t until = lived_now() + UP_NS;
 	int rc;
 
 	for (;;) {
 		rc = victims_status(&world, dev);
 		if (!rc && dev->pid && (!up || dev->state == CTL_UP || dev->state == CTL_FENCING))
 			return true;
-		if (clock_now() > until)
+		if (lived_now() > until)
 			break;
 		nap(NS_PER_MS);
 	}
@@ -299,7 +300,9 @@ int main(int argc, char **argv)
 	rng = strtoull(argv[3], NULL, 0);
 	for (int i = 4; i < argc; i++)
 		set(argv[i], &load_pid);
-	rc = victims_open(&world, argv[1]);
+	rc = lived_start();
+	if (!rc)
+		rc = victims_open(&world, argv[1]);
 	if (rc) {
 		fprintf(stderr, "chaos_kill: %s: %s\n", argv[1], err_str(rc));
 		return EXIT_USAGE;

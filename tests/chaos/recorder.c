@@ -3,6 +3,7 @@
 #include "ring/base/check.h"
 #include "ring/base/conn.h"
 #include "ring/os/clock.h"
+#include "tests/chaos/lived.h"
 
 #include <stdlib.h>
 
@@ -12,7 +13,7 @@
 enum what { ASKED, ANSWERED };
 
 struct entry {
-	uint64_t at, index, id, sector;
+	uint64_t at, lived, index, id, sector;
 	uint32_t nsect;
 	int op, status;
 	uint8_t queue, what;
@@ -28,6 +29,7 @@ struct recorder {
 	struct blkfront_observer observer;
 	struct recorder_count count;
 	struct queue queue[CONN_QUEUES_MAX];
+	uint64_t last_answer; /* lived */
 	uint64_t npast, faulty_at; /* entries ever made; how many they were at the first fault, or 0 */
 	struct entry past[PAST];
 };
@@ -55,8 +57,8 @@ static void submitted(void *arg, unsigned queue, uint64_t index, uint64_t id, in
 {
 	struct recorder *r = (struct recorder *)arg;
 	struct queue *q = &r->queue[queue];
-	struct entry e = {.at = clock_now(), .index = index, .id = id, .sector = sector, .nsect = nsect, .op = op,
-			  .queue = (uint8_t)queue, .what = ASKED};
+	struct entry e = {.at = clock_now(), .lived = lived_now(), .index = index, .id = id, .sector = sector, .nsect = nsect,
+			  .op = op, .queue = (uint8_t)queue, .what = ASKED};
 
 	CHECK(q->n < WAITING_MAX);
 	keep(r, &e);
@@ -84,6 +86,14 @@ static struct entry *find(struct queue *q, uint64_t id)
 	return NULL;
 }
 
+static void note_gap(struct recorder *r, const struct entry *asked)
+{
+	uint64_t now = lived_now();
+
+	r->count.gap_ns = MAX(r->count.gap_ns, now - MAX(asked->lived, r->last_answer));
+	r->last_answer = now;
+}
+
 static void answered(void *arg, unsigned queue, uint64_t index, uint64_t id, int op, int status)
 {
 	struct recorder *r = (struct recorder *)arg;
@@ -104,6 +114,7 @@ static void answered(void *arg, unsigned queue, uint64_t index, uint64_t id, int
 		fault(r, &r->count.wrong_op);
 	if (status)
 		fault(r, &r->count.errors);
+	note_gap(r, asked);
 	*asked = q->waiting[--q->n];
 }
 

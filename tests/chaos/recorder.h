@@ -21,6 +21,7 @@ struct recorder_count {
 	uint64_t invented; /* answers to what was never asked */
 	uint64_t wrong_op; /* answers that name another operation */
 	uint64_t disorder; /* requests or answers that are not at the next index */
+	uint64_t gap_ns;   /* the longest time without an answer while one was waited for (lived.h) */
 };
 
 /* NULL: no memory. The observer is valid until the close. */

@@ -1,7 +1,7 @@
 # Chaos with real processes: KILLS= for each of its parts (10000 takes an hour, 200 some minutes), SEED=.
 CHAOS_PROGS := $(B)/tests/chaos/chaos_guest $(B)/tests/chaos/chaos_kill
-$(B)/tests/chaos/chaos_guest: $(B)/tests/chaos/recorder.o
-$(B)/tests/chaos/chaos_kill: $(B)/tests/chaos/victims.o
+$(B)/tests/chaos/chaos_guest: $(B)/tests/chaos/recorder.o $(B)/tests/chaos/lived.o
+$(B)/tests/chaos/chaos_kill: $(B)/tests/chaos/victims.o $(B)/tests/chaos/lived.o
 $(CHAOS_PROGS): $(B)/%: $(B)/%.o $(foreach m,$(MODULES),$(call lib,$(m)))
 	$(if $(Q),@echo "  LD      $@")
 	$(Q)$(CC) -o $@ $(filter %.o,$^) -Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(LDFLAGS_ALL) \

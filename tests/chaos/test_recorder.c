@@ -1,4 +1,5 @@
 /* The recorder sees each way in which answers can be wrong. */
+#include "tests/chaos/lived.c"
 #include "tests/chaos/recorder.c"
 
 #include <setjmp.h>
