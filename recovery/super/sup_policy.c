@@ -34,6 +34,8 @@ struct policy_verdict policy_died(struct sup_policy *p, uint64_t now, const stru
 		return v;
 	}
 	over = policy_window(p, now);
+	if (d->own_fault) /* what others did to it is not charged to it */
+		over = MIN(over, p->row);
 	if (over <= POLICY_BURST)
 		return v;
 	v.delay_ns = POLICY_PAUSE_NS << MIN(over - POLICY_BURST - 1, 16u);

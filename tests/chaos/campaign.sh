@@ -94,7 +94,17 @@ kill_while() { # PID OPTIONS...
 	add "$T/killed"
 	return $rc
 }
-takeovers() { N[takeovers]=$((${N[takeovers]:-0} + $(field A xvda restarts))); }
+# A fact of the status, from a supervisor that may just be starting again.
+fact() {
+	local v
+	for _ in $(seq 50); do
+		v=$(field A xvda "$1" 2>/dev/null)
+		[ -z "$v" ] || break
+		sleep 0.2
+	done
+	echo "${v:-0}"
+}
+takeovers() { N[takeovers]=$((${N[takeovers]:-0} + $(fact restarts))); }
 end() {
 	bh detach A xvda >/dev/null || fail "detach: $(bh status)"
 }
@@ -143,8 +153,8 @@ with_fio() {
 		fio_facts || bad="$bad no-report"
 	done
 	takeovers
-	N[requests]=$(field A xvda requests)
-	N[errors]=$((${N[errors]:-0} + $(field A xvda errors) + ${N[fio_errors]:-0}))
+	N[requests]=$(fact requests)
+	N[errors]=$((${N[errors]:-0} + $(fact errors) + ${N[fio_errors]:-0}))
 	grep -q 'verify: bad' "$T/load.err" && N[wrong]=1
 	cp "$T/fio.json" "$T/load"
 	settle "$name" "$bad"

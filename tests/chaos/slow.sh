@@ -27,9 +27,9 @@ bh create A >/dev/null || fail create
 share 4
 guest="limit=1048576 round=4"
 mix="faults=10 super=4 store=3 all=4 calm=512"
-recorded "slow: io_uring, standby" "$T/mnt/f" "depth=16 $guest" "pause=1,60"
-recorded "slow: io_uring, plain, 2 queues" "$T/mnt/f" "queues=2 depth=32 $guest" "pause=1,60 standby=0 both=0" -o standby=no
-recorded "slow: io_uring, mixed" "$T/mnt/f" "depth=16 $guest" "pause=1,60 $mix"
-recorded "slow: threads, mixed" "$T/mnt/f" "depth=8 $guest" "pause=1,60 $mix" -o aio=threads
+recorded "slow: io_uring, standby" "$T/mnt/f" "depth=16 $guest" "pause=5,150"
+recorded "slow: io_uring, plain, 2 queues" "$T/mnt/f" "queues=2 depth=32 $guest" "pause=5,150 standby=0 both=0" -o standby=no
+recorded "slow: io_uring, mixed" "$T/mnt/f" "depth=16 $guest" "pause=5,150 $mix"
+recorded "slow: threads, mixed" "$T/mnt/f" "depth=8 $guest" "pause=5,150 $mix" -o aio=threads
 [ -z "$(bh status | tail -n +2)" ] || fail "something is left: $(bh status)"
 verdict

@@ -59,6 +59,19 @@ static void kills_from_outside_never_end_it(void **state)
 	}
 }
 
+static void one_fault_after_many_kills_waits_for_nothing(void **state)
+{
+	struct sup_policy p = {0};
+	uint64_t now = NS_PER_S;
+
+	(void)state;
+	for (unsigned i = 0; i < 30; i++)
+		policy_died(&p, now += 100 * NS_PER_MS, &killed);
+	for (unsigned i = 0; i < POLICY_BURST; i++)
+		assert_int_equal(policy_died(&p, now += NS_PER_MS, &segv).delay_ns, 0);
+	assert_int_equal(policy_died(&p, now, &segv).delay_ns, POLICY_PAUSE_NS);
+}
+
 static void asked_deaths_count_for_nothing(void **state)
 {
 	struct sup_policy p = {0};
@@ -145,6 +158,7 @@ int main(void)
 		cmocka_unit_test(a_hundred_kills_under_load_cost_nothing),
 		cmocka_unit_test(fruitless_deaths_wait_longer_and_longer),
 		cmocka_unit_test(kills_from_outside_never_end_it),
+		cmocka_unit_test(one_fault_after_many_kills_waits_for_nothing),
 		cmocka_unit_test(asked_deaths_count_for_nothing),
 		cmocka_unit_test(progress_and_long_life_end_the_row),
 		cmocka_unit_test(the_window_forgets),
