@@ -2,10 +2,11 @@
  * answer on the ring compared with what was asked (recorder.h), until SIGTERM.
  *
  *   chaos_guest RUNTIME_DIR VM VDEV SEED [queues=N] [pages=N] [depth=N] [limit=BYTES] [round=SECONDS] [idle=MS]
- *               [stall=SECONDS] [anew]
+ *               [stall=SECONDS] [anew] [noflush]
  *
  * In rounds: writes and reads for `round` seconds, reads everything once, then looks for `idle` ms whether anything
  * comes that nobody asked for. anew: each round on a new connection. stall: a request that waits for so long is lost.
+ * noflush: no flushes, which on a real disk are most of the time.
  * Prints "name=value" lines; exit 0 only if nothing was wrong.
  */
 #include "frontend/blk/blk_verify.h"
@@ -62,6 +63,8 @@ static void set(const char *arg)
 		opt.verify.stall_s = (unsigned)n;
 	else if (strcmp(arg, "anew") == 0)
 		opt.anew = true;
+	else if (strcmp(arg, "noflush") == 0)
+		opt.verify.no_flush = true;
 	else
 		exit(EXIT_USAGE);
 }

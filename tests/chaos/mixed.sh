@@ -13,7 +13,7 @@ mix="faults=15 super=4 store=3 all=4"
 plain="standby=0 both=0"
 recorded "mem, standby" mem:64M "depth=16" "$mix"
 recorded "io_uring, standby, 2 queues" "$T/a.img" "queues=2 depth=16" "$mix"
-recorded "io_uring, plain, 2 queues" "$T/a.img" "queues=2 depth=8" "$mix $plain" -o standby=no
+recorded "io_uring, plain, 2 queues" "$T/a.img" "queues=2 depth=8 noflush" "$mix $plain" -o standby=no
 recorded "threads, standby" "$T/a.img" "depth=16" "$mix" -o aio=threads
 recorded "io_uring, connected anew" "$T/a.img" "depth=16 round=1 idle=0 anew" "$mix"
 with_fio "fio: io_uring, standby" "$T/a.img" "" "$mix"
