@@ -1,6 +1,7 @@
 # campaign.sh - what the parts of `make chaos` share: sourced, never run.
 # shellcheck shell=bash
 #   share NUMBER            this part has so many variants: each kills KILLS / NUMBER times
+#   anew                    a new world, whose keeper has no deaths of daemons on its account
 #   recorded NAME TARGET "options of chaos_guest" "options of chaos_kill" [options of attach]
 #   with_fio NAME TARGET "options of fio" "options of chaos_kill" [options of attach]
 #   verdict                 the sum of all variants; exits with 1 if anything was wrong
@@ -17,6 +18,11 @@ EACH=$KILLS
 KINDS=(stub_kill stub_segv stub_abrt stub_stop in_resume standby super store)
 FAULTS=(errors wrong missing repeated invented)
 
+anew() {
+	[ ! -S "$BULKHEAD_RUNTIME_DIR/ctl.sock" ] || world_down
+	world_up
+	bh create A >/dev/null || fail create
+}
 share() { EACH=$((KILLS / $1 > 0 ? KILLS / $1 : 1)); }
 
 # Adds the "name=value" lines of a file to N[]; of gap_us the largest is kept.

@@ -5,8 +5,7 @@
 . "$(dirname "$0")/campaign.sh"
 need fio nbdkit
 
-world_up
-bh create A >/dev/null || fail create
+anew
 truncate -s 64M "$T/a.img"
 share 10
 plain="standby=0 both=0"

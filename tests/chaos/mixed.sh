@@ -5,17 +5,21 @@
 . "$(dirname "$0")/campaign.sh"
 need fio nbdkit
 
-world_up
-bh create A >/dev/null || fail create
 truncate -s 64M "$T/a.img"
 share 6
 mix="faults=15 super=4 store=3 all=4"
 plain="standby=0 both=0"
+anew
 recorded "mem, standby" mem:64M "depth=16" "$mix"
+anew
 recorded "io_uring, standby, 2 queues" "$T/a.img" "queues=2 depth=16" "$mix"
+anew
 recorded "io_uring, plain, 2 queues" "$T/a.img" "queues=2 depth=8 noflush" "$mix $plain" -o standby=no
+anew
 recorded "threads, standby" "$T/a.img" "depth=16" "$mix" -o aio=threads
+anew
 recorded "io_uring, connected anew" "$T/a.img" "depth=16 round=1 idle=0 anew" "$mix"
+anew
 with_fio "fio: io_uring, standby" "$T/a.img" "" "$mix"
 [ -z "$(bh status | tail -n +2)" ] || fail "something is left: $(bh status)"
 verdict
