@@ -359,6 +359,17 @@ static int purge_entries(struct xs_view *v, const char *path, size_t len, uint16
 	return rc;
 }
 
+/* Below another node that goes: it goes with that one, in one event, whatever the order of the table. */
+static bool goes_with_parent(struct xs_view *v, const struct xs_slot *s, uint16_t domid)
+{
+	struct xs_node *n;
+
+	for (size_t len = xs_path_parent_len(s->path, s->len); len > 1; len = xs_path_parent_len(s->path, len))
+		if (xs_change_get(v->ch, s->path, len, &n) == 0 && n->perms[0].domid == domid)
+			return true;
+	return false;
+}
+
 int xs_op_release(struct xs_view *v, uint16_t domid)
 {
 	struct xs_table *t = &v->ch->st->nodes;
@@ -366,7 +377,8 @@ int xs_op_release(struct xs_view *v, uint16_t domid)
 	int rc = 0;
 
 	for (struct xs_slot *s = xs_table_next(t, NULL); s && rc == 0; s = xs_table_next(t, s))
-		if (!must_stay(s->path) && xs_change_get(v->ch, s->path, s->len, &n) == 0 && n->perms[0].domid == domid)
+		if (!must_stay(s->path) && xs_change_get(v->ch, s->path, s->len, &n) == 0 && n->perms[0].domid == domid &&
+		    !goes_with_parent(v, s, domid))
 			rc = rm_with_entry(v, s->path);
 	for (struct xs_slot *s = xs_table_next(t, NULL); s && rc == 0; s = xs_table_next(t, s))
 		rc = purge_entries(v, s->path, s->len, domid);
