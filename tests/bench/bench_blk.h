@@ -13,7 +13,7 @@ struct bench_load {
 	uint32_t bs;
 	unsigned depth, queues;
 	double seconds;
-	bool sleepy; /* the frontend sleeps at once when there is no answer, as a guest's kernel does */
+	unsigned spin_us; /* our frontend looks at the ring for so long before it sleeps; 0: sleeps at once, as a guest's kernel does */
 };
 
 struct bench_loaded {

@@ -16,7 +16,6 @@
 #include <sys/resource.h>
 
 #define WARM_NS (100 * NS_PER_MS)
-#define SPIN_NS (50 * NS_PER_US)
 #define SAMPLES_MAX (1u << 20)
 
 struct lane;
@@ -97,7 +96,7 @@ static void sleep_on(struct lane *l)
 /* Looks for answers, for a while by itself, then asleep. */
 static void wait_some(struct lane *l)
 {
-	uint64_t until = l->load->sleepy ? 0 : clock_now() + SPIN_NS;
+	uint64_t until = l->load->spin_us ? clock_now() + l->load->spin_us * NS_PER_US : 0;
 	int n;
 
 	while ((n = blkfront_poll(l->q)) == 0) {
