@@ -35,7 +35,8 @@ struct be_worker {
 
 /* What stands before wake_fd is the caller's to fill in, the rest zero. Makes the thread, parked. */
 int be_worker_start(struct be_worker *w);
-#define BE_WORKER_BUDGET 64u
+/* Requests of one turn: few, so that the engine and the guest begin with the first while the worker does the next. */
+#define BE_WORKER_BUDGET 16u
 
 /* One turn in the caller's thread, before the release. enum be_turn. */
 unsigned be_worker_turn(struct be_worker *w, unsigned budget);

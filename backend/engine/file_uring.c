@@ -16,7 +16,7 @@
 #include <unistd.h>
 
 #define SQ_IDLE_MS 2 /* of spinning after the last request before the kernel thread sleeps */
-#define REAP_BATCH 64
+#define REAP_BATCH 16 /* the guest sees the first of many while the next are copied */
 
 struct uring_queue {
 	struct engine_queue q;

@@ -21,6 +21,7 @@
 
 #define AGAIN_NS NS_PER_S	/* a disk that can not be offered is looked at again */
 #define SOON_NS NS_PER_MS	/* one whose image will be free in a moment */
+#define POLL_US 200u		/* poll-us= where it is not given: what fast storage takes */
 #define QUEUES_MIN 4u
 #define MAX_INDIRECT 256u
 
@@ -63,7 +64,7 @@ static int take_number(struct spec *sp, const char *key, uint64_t max, uint64_t 
 
 static int take_options(struct sup_dev *d, struct spec *sp)
 {
-	uint64_t hang_ms = d->sup->o.hang_ns / NS_PER_MS, poll_us = 0;
+	uint64_t hang_ms = d->sup->o.hang_ns / NS_PER_MS, poll_us = POLL_US;
 	char text[32];
 	int rc;
 

@@ -10,10 +10,10 @@
 
 #define REPORT_MAX (256u << 10)
 
-/* Of the answer times, microseconds. */
+/* Of the times from submitting to the answer, microseconds. */
 static double percentile(const json_t *way, const char *p)
 {
-	const json_t *table = json_object_get(json_object_get(way, "clat_ns"), "percentile");
+	const json_t *table = json_object_get(json_object_get(way, "lat_ns"), "percentile");
 	const json_t *v = json_object_get(table, p);
 
 	return v ? json_number_value(v) / 1e3 : NAN;
@@ -45,7 +45,7 @@ int bench_load_fio(const char *target, const struct bench_load *l, struct bench_
 	char depth[32], bs[32], jobs[32], runtime[40], space[40];
 	const char *argv[] = {"fio", "--name=bench", nbd ? "--ioengine=nbd" : "--ioengine=io_uring", target, "--direct=1", depth, bs, jobs,
 			      runtime, space, l->write ? "--rw=randwrite" : "--rw=randread", "--time_based", "--ramp_time=100ms",
-			      "--thread", "--group_reporting", "--norandommap", "--output-format=json", NULL};
+			      "--thread", "--lat_percentiles=1", "--clat_percentiles=0", "--group_reporting", "--norandommap", "--output-format=json", NULL};
 	char *text = malloc(REPORT_MAX);
 	int rc;
 
