@@ -47,6 +47,8 @@ static int open_queue(struct blkback *b, unsigned i, const struct blkback_open *
 	if (!rc)
 		rc = blk_grants_open(b->hv, (hv_domid_t)b->conn.domid, b->conn.features & CONN_PERSISTENT,
 				     KEPT_GRANTS * b->conn.ring_pages, &q->grants);
+	if (!rc)
+		blk_map_ahead(q);
 	return rc ? rc : engine_queue_open(b->engine, i, &q->eq);
 }
 

@@ -156,6 +156,12 @@ static int map_missing(struct blk_grants *g, const struct blkif_request_segment 
 	return rc;
 }
 
+void blk_grants_ahead(struct blk_grants *g, const struct blkif_request_segment *seg, unsigned n)
+{
+	if (g->persistent && g->count + n <= g->limit)
+		map_missing(g, seg, n, false);
+}
+
 static int move_kept(struct blk_grants *g, const struct blkif_request_segment *seg, unsigned n, char *buf, bool to_guest)
 {
 	int rc = map_missing(g, seg, n, to_guest);

@@ -23,6 +23,8 @@ void blk_grants_close(struct blk_grants *g);
 /* Copies the segments' sectors, one behind the other, to or from buf. 0; -EIO when a page of the guest's could not be used:
  * nothing may be concluded about the others. */
 int blk_grants_move(struct blk_grants *g, const struct blkif_request_segment *seg, unsigned n, char *buf, bool to_guest);
+/* Maps them if pages stay mapped and there is room, for a blk_grants_move to come. Best effort. n <= HV_BATCH_MAX. */
+void blk_grants_ahead(struct blk_grants *g, const struct blkif_request_segment *seg, unsigned n);
 /* Copies whole pages from the guest: the lists of indirect requests. */
 int blk_grants_fetch(struct blk_grants *g, const uint32_t *grefs, unsigned npages, size_t bytes, void *buf);
 uint32_t blk_grants_mapped(const struct blk_grants *g);

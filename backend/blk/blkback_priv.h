@@ -98,6 +98,8 @@ struct blkback {
 int blk_take(struct blkback_queue *q, unsigned budget);
 /* A request that came into todo. */
 void blk_enqueue(struct blkback_queue *q, uint32_t slot);
+/* blkback_ahead.c: maps what the requests in the journal name, which need not be ours yet. Best effort. */
+void blk_map_ahead(struct blkback_queue *q);
 /* blkback_load.c: judges and loads. False: it was rejected, and answered. */
 bool blk_load(struct blkback_queue *q, struct blk_work *w);
 /* The same for what a former generation loaded; stores nothing. 0, or -EBADMSG: it can not have passed. */

@@ -1,4 +1,4 @@
-backend/blk.SRCS := blkback.c blkback_take.c blkback_load.c blkback_gate.c blkback_run.c blkback_done.c blkback_start.c blkback_range.c blkback_pool.c \
+backend/blk.SRCS := blkback.c blkback_take.c blkback_ahead.c blkback_load.c blkback_gate.c blkback_run.c blkback_done.c blkback_start.c blkback_range.c blkback_pool.c \
 	blkback_grant.c blk_class.c
 backend/blk.USES := backend/core backend/engine recovery/journal ring/hv ring/proto ring/os ring/base
 

@@ -94,15 +94,10 @@ static void pause_start(struct sup_group *g, uint64_t ns)
 	loop_timer_start(g->sup->loop, &g->start, clock_now() + ns, start_due);
 }
 
-static void run(struct loop_work *w)
+static void start(struct sup_group *g)
 {
-	struct sup_group *g = CONTAINER_OF(w, struct sup_group, run);
 	struct sup_dev *d;
 
-	if (LIST_EMPTY(&g->devs) && !has_procs(g)) {
-		sup_group_free(g);
-		return;
-	}
 	if (g->active || g->start.active || !running(g) || g->sup->stopping)
 		return;
 	/* Before a fresh stub owns journal and ring nobody else may be alive that could: killed ones still dying. */
@@ -113,6 +108,16 @@ static void run(struct loop_work *w)
 	/* Out of processes or descriptors, or without a program: tried for as long as it takes, but seldom. */
 	if (sup_proc_start(g, false))
 		pause_start(g, NS_PER_S);
+}
+
+static void run(struct loop_work *w)
+{
+	struct sup_group *g = CONTAINER_OF(w, struct sup_group, run);
+
+	if (LIST_EMPTY(&g->devs) && !has_procs(g))
+		sup_group_free(g);
+	else
+		start(g);
 }
 
 void sup_group_kick(struct sup_group *g) { loop_defer(g->sup->loop, &g->run, run); }
@@ -267,10 +272,12 @@ static void tell_devices(struct sup_proc *p, const struct policy_verdict *v, uin
 	}
 }
 
-void sup_group_died(struct sup_group *g, struct sup_proc *p, bool own_fault, uint64_t now)
+void sup_group_died(struct sup_group *g, struct sup_proc *p, bool own_fault, uint64_t now, struct ctl_event *e)
 {
 	struct policy_verdict v;
 
+	if (p != g->active)
+		sup_note_death(p, e);
 	if (p == g->standby) {
 		g->standby = NULL;
 		if (g->active && g->active->ready && !g->changed) {
@@ -292,6 +299,9 @@ void sup_group_died(struct sup_group *g, struct sup_proc *p, bool own_fault, uin
 	} else {
 		drop_standby(g);
 	}
+	if (!g->active && !v.give_up && !v.delay_ns)
+		start(g); /* before all that can wait: the guest does */
+	sup_note_death(p, e);
 	tell_devices(p, &v, now);
 	if (!g->active && v.delay_ns) {
 		log_warn("stub %d died without an answer, as others before: the next start waits %llu ms", (int)p->pid,

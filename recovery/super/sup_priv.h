@@ -193,6 +193,7 @@ void sup_journals_sweep(struct sup *s); /* removes those of no device: their mak
 struct sup_proc *sup_proc_new(struct sup *s, struct sup_group *g, unsigned ndevs);
 int sup_proc_start(struct sup_group *g, bool standby); /* from the group's running devices */
 int sup_proc_watch(struct sup_proc *p);
+void sup_note_death(const struct sup_proc *p, struct ctl_event *e);
 void sup_proc_deposit(struct sup_proc *p);
 void sup_proc_kill(struct sup_proc *p);
 void sup_proc_drain(struct sup_proc *p, uint64_t ns);
@@ -215,9 +216,10 @@ void sup_group_kick(struct sup_group *g); /* soon: brings what runs in line with
 void sup_group_change(struct sup_group *g, uint64_t drain_ns);
 void sup_group_replace(struct sup_group *g); /* planned restart */
 void sup_group_settled(struct sup_group *g); /* a device of the active one is up: if all are, time for a standby */
-/* p is dead. go: at once and first of all, if it was the active one and a standby waits. died: all the rest. */
+/* p is dead. go: at once and first of all, if it was the active one and a standby waits. died: all the rest; e is told of
+ * when whoever serves next is on its way. */
 void sup_group_go(struct sup_group *g, struct sup_proc *p, bool own_fault);
-void sup_group_died(struct sup_group *g, struct sup_proc *p, bool own_fault, uint64_t now);
+void sup_group_died(struct sup_group *g, struct sup_proc *p, bool own_fault, uint64_t now, struct ctl_event *e);
 void sup_group_ready(struct sup_group *g); /* the standby is */
 
 /* sup_watch.c - health */

@@ -278,7 +278,12 @@ static bool reap(struct sup_proc *p, int *code, int *status)
 	return p->hung || policy_own_fault(si.si_code, si.si_status);
 }
 
-static void note_death(struct sup_proc *p, int code, int status)
+void sup_note_death(const struct sup_proc *p, struct ctl_event *e)
+{
+	sup_note_event(p->sup, e, p->draining ? SUP_QUIET : SUP_SAY);
+}
+
+static struct ctl_event describe_death(const struct sup_proc *p, int code, int status)
 {
 	struct ctl_event e = {.kind = CTL_EV_DIED, .pid = p->pid, .domid = p->group->domid, .devid = p->group->devid};
 	const struct sup_dev *d = p->ndevs ? p->dev[0].dev : NULL;
@@ -301,7 +306,7 @@ static void note_death(struct sup_proc *p, int code, int status)
 	else
 		snprintf(e.text, sizeof(e.text), "%s: ended; it was adopted, its status is not known",
 			 p->standby ? "standby" : "stub");
-	sup_note_event(p->sup, &e, p->draining ? SUP_QUIET : SUP_SAY);
+	return e;
 }
 
 static void leave(struct sup_proc *p)
@@ -320,6 +325,7 @@ static void died(struct loop_fd *w, uint32_t events)
 	struct sup_proc *p = CONTAINER_OF(w, struct sup_proc, on_death);
 	struct sup_group *g = p->group;
 	uint64_t now = clock_now();
+	struct ctl_event e;
 	bool own_fault;
 	int code, status;
 
@@ -331,8 +337,8 @@ static void died(struct loop_fd *w, uint32_t events)
 	loop_fd_stop(p->sup->loop, &p->on_msg);
 	loop_timer_stop(p->sup->loop, &p->deadline);
 	loop_timer_stop(p->sup->loop, &p->health);
-	note_death(p, code, status);
-	sup_group_died(g, p, own_fault, now);
+	e = describe_death(p, code, status);
+	sup_group_died(g, p, own_fault, now, &e);
 	withdraw(p);
 	leave(p);
 	sup_proc_free(p);

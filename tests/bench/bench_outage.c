@@ -178,7 +178,7 @@ static int look(struct kills *k, unsigned round, char *err, size_t size)
 			return -EOVERFLOW;
 		k->answer[k->nanswers++] = clock_now();
 	}
-	if (rc >= 0 && round % EVENT_POLLS == 0) {
+	if (rc >= 0 && round % (k->killed && !k->resumed ? 16 * EVENT_POLLS : EVENT_POLLS) == 0) {
 		rc = bench_event(k->events, 0, &e);
 		if (rc > 0)
 			rc = take_event(k, &e, err, size);
