@@ -37,11 +37,17 @@ add() {
 	done <"$1"
 }
 
-# What the daemons may say only when something is wrong that no kill explains.
+deaths_by() { grep -acE "killed by signal ($1) " "$T/log.part"; }
+# What the daemons say, and what dies, only when something is wrong that no kill explains.
 complaints() {
 	tail -n "+$((LOG_SEEN + 1))" "$T/run/log" >"$T/log.part"
 	LOG_SEEN=$(wc -l <"$T/run/log")
-	grep -aE 'poison|corrupt|broken|given up|mismatch|CHECK|damaged|exited with status [1-9]|runtime error|Sanitizer' "$T/log.part" >"$T/complaints"
+	N[hung]=$(grep -ac 'by us: it hung' "$T/log.part")
+	grep -aE 'poison|corrupt|broken|given up|mismatch|CHECK|damaged|exited with status [1-9]|runtime error|Sanitizer|killed by signal (4|7|8|31) ' \
+		"$T/log.part" >"$T/complaints"
+	[ "$(deaths_by 11)" -le "${N[stub_segv]:-0}" ] || echo "$(deaths_by 11) deaths by SIGSEGV, not all by us" >>"$T/complaints"
+	[ "$(deaths_by 6)" -le "${N[stub_abrt]:-0}" ] || echo "$(deaths_by 6) deaths by SIGABRT, not all by us" >>"$T/complaints"
+	[ -s "$T/complaints" ]
 }
 
 head_line() {
@@ -75,7 +81,8 @@ settle() { # NAME BAD
 	exit 1
 }
 keep_evidence() {
-	local to=build/chaos-failed-$(basename "$0" .sh)
+	local to
+	to=build/chaos-failed-$(basename "$0" .sh)
 	mkdir -p "$to"
 	cp -r "$T/log.part" "$T/load.err" "$T/load" "$to/" 2>/dev/null
 	bh status >"$to/status" 2>&1
@@ -174,7 +181,7 @@ verdict() {
 	for k in "${!SUM[@]}"; do N[$k]=${SUM[$k]}; done
 	row "all of this part"
 	for k in "${KINDS[@]}"; do line="$line $k ${N[$k]:-0},"; done
-	echo "kills:${line%,}"
+	echo "kills:${line%,}; found hung by the supervisor: ${N[hung]:-0}"
 	echo "0 failures in ${N[kills]} kills: with 95 % confidence fewer than $(awk "BEGIN { printf \"%.3f\", 300 / ${N[kills]} }") % of kills do harm (3/n)"
 }
 
