@@ -164,6 +164,7 @@ static void help(void)
 		snprintf(head, sizeof(head), "%s %s", commands[i].name, commands[i].args);
 		printf("  %-40s %s\n", head, commands[i].what);
 	}
+	printf("  %-40s %s\n", "bench NAME", "measure rings, disks, recovery: bulkhead-bench(1)");
 	puts("\nThe manual is bulkhead(1). Exit status: 0 done, 1 failed, 100 wrong usage.");
 }
 
