@@ -12,6 +12,7 @@ struct bench {
 
 int bench_ring(int argc, char **argv, const struct bench_opts *o);
 int bench_blk(int argc, char **argv, const struct bench_opts *o);
+int bench_latency(int argc, char **argv, const struct bench_opts *o);
 int bench_outage(int argc, char **argv, const struct bench_opts *o);
 
 #endif

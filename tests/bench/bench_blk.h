@@ -20,11 +20,17 @@ struct bench_loaded {
 	double iops;
 	double p50, p99, p999; /* microseconds, of one request. NAN: not measured (our own frontend, depth above 1) */
 	double front_cpu;      /* seconds of processor, of the frontend's threads */
+	double stub_cpu_us;    /* microseconds of processor of the stub for each request; our own frontend only */
 	double seconds;	       /* of the measurement itself, after the warming up */
 };
 
 /* By our frontend library. -EIO and a line in err. */
 int bench_load_front(struct bench_world *w, const char *vdev, const struct bench_load *l, struct bench_loaded *out, char *err, size_t size);
+/* A stub that has served a load and now serves nobody, though connected: what it does in each second. */
+struct bench_idle {
+	double cpu_ms, wakeups;
+};
+int bench_idle_stub(struct bench_world *w, const char *vdev, double seconds, struct bench_idle *out, char *err, size_t size);
 /* By fio: target is "--filename=PATH" (through io_uring, O_DIRECT) or "--uri=..." (by NBD). -ENOSYS: no fio here. */
 int bench_load_fio(const char *target, const struct bench_load *l, struct bench_loaded *out, char *err, size_t size);
 

@@ -7,6 +7,7 @@
 #include "ring/base/err.h"
 #include "ring/os/clock.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <math.h>
 #include <poll.h>
@@ -14,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #define WARM_NS (100 * NS_PER_MS)
 #define SAMPLES_MAX (1u << 20)
@@ -178,9 +180,11 @@ static void close_lane(struct lane *l, struct bench_loaded *out)
 	free(l->buf);
 }
 
-static int run_lanes(struct blkfront *f, const struct bench_load *l, struct bench_loaded *out)
+static int run_lanes(struct blkfront *f, const struct bench_load *l, pid_t stub, struct bench_loaded *out)
 {
 	struct lane lane[16];
+	double cpu = bench_cpu_seconds(stub);
+	uint64_t requests = 0;
 	int rc = 0;
 
 	for (unsigned i = 0; i < l->queues; i++) {
@@ -190,26 +194,96 @@ static int run_lanes(struct blkfront *f, const struct bench_load *l, struct benc
 	for (unsigned i = 0; i < l->queues; i++) {
 		pthread_join(lane[i].thread, NULL);
 		rc = lane[i].rc ? lane[i].rc : rc;
+		requests += lane[i].ended;
 		close_lane(&lane[i], out);
 	}
+	out->stub_cpu_us = (bench_cpu_seconds(stub) - cpu) * 1e6 / (double)requests;
 	return rc;
+}
+
+static int open_front(struct bench_world *w, const char *vdev, unsigned queues, struct blkfront **f, pid_t *stub, char *err, size_t size)
+{
+	struct blkfront_open o = {.provider = "local", .runtime_dir = w->runtime, .domain = BENCH_DOMAIN, .vdev = vdev, .queues = queues};
+	int rc = blkfront_open(&o, f, err, size);
+
+	if (rc)
+		return rc;
+	*stub = bench_world_stub(w, vdev);
+	if (*stub > 0)
+		return 0;
+	snprintf(err, size, "the stub of %s is not to be found", vdev);
+	blkfront_close(*f);
+	return -ESRCH;
 }
 
 int bench_load_front(struct bench_world *w, const char *vdev, const struct bench_load *l, struct bench_loaded *out, char *err, size_t size)
 {
-	struct blkfront_open o = {.provider = "local", .runtime_dir = w->runtime, .domain = BENCH_DOMAIN, .vdev = vdev, .queues = l->queues};
 	struct blkfront_info info;
 	struct blkfront *f;
-	int rc = blkfront_open(&o, &f, err, size);
+	pid_t stub;
+	int rc = open_front(w, vdev, l->queues, &f, &stub, err, size);
 
 	if (rc)
 		return rc;
 	*out = (struct bench_loaded){.p50 = NAN, .p99 = NAN, .p999 = NAN};
 	blkfront_get_info(f, &info);
 	CHECK(l->queues <= 16);
-	rc = info.queues < l->queues ? -ENODEV : run_lanes(f, l, out);
+	rc = info.queues < l->queues ? -ENODEV : run_lanes(f, l, stub, out);
 	if (rc)
 		snprintf(err, size, "%s", rc == -ENODEV ? "too few queues are offered" : err_str(rc));
+	blkfront_close(f);
+	return rc;
+}
+
+/* ---- nothing to do */
+
+/* Of all threads: how often they have given the processor up to wait. */
+static double wakeups(pid_t pid)
+{
+	char path[320], line[200];
+	double sum = 0;
+	struct dirent *e;
+	DIR *d;
+
+	snprintf(path, sizeof(path), "/proc/%d/task", (int)pid);
+	d = opendir(path);
+	while (d && (e = readdir(d))) {
+		unsigned long n;
+		FILE *f;
+
+		snprintf(path, sizeof(path), "/proc/%d/task/%s/status", (int)pid, e->d_name);
+		f = fopen(path, "re");
+		while (f && fgets(line, sizeof(line), f))
+			if (sscanf(line, "voluntary_ctxt_switches: %lu", &n) == 1)
+				sum += (double)n;
+		if (f)
+			fclose(f);
+	}
+	if (d)
+		closedir(d);
+	return sum;
+}
+
+int bench_idle_stub(struct bench_world *w, const char *vdev, double seconds, struct bench_idle *out, char *err, size_t size)
+{
+	const struct bench_load before = {.bs = 4096, .depth = 4, .queues = 1, .seconds = 0.1};
+	struct bench_loaded ignored = {0};
+	struct blkfront *f;
+	pid_t stub;
+	double cpu, woken;
+	int rc = open_front(w, vdev, 1, &f, &stub, err, size);
+
+	if (rc)
+		return rc;
+	rc = run_lanes(f, &before, stub, &ignored);
+	usleep(200000); /* what still ends of the load */
+	cpu = bench_cpu_seconds(stub);
+	woken = wakeups(stub);
+	usleep((useconds_t)(seconds * 1e6));
+	out->cpu_ms = (bench_cpu_seconds(stub) - cpu) * 1e3 / seconds;
+	out->wakeups = (wakeups(stub) - woken) / seconds;
+	if (rc)
+		snprintf(err, size, "%s", err_str(rc));
 	blkfront_close(f);
 	return rc;
 }

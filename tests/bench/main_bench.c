@@ -11,6 +11,7 @@
 static const struct bench benches[] = {
 	{"ring", "requests a second through one ring, beside its peers", bench_ring},
 	{"blk", "whole disks: requests a second and answer times, beside other ways to the same storage", bench_blk},
+	{"latency", "one request at a time: answer time and its price, with and without polling; an idle disk", bench_latency},
 	{"outage", "how long a busy guest waits when its stub is killed", bench_outage},
 };
 
