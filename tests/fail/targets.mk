@@ -20,3 +20,12 @@ $(B)/tests/fail/arm: $(B)/tests/fail/arm.o
 	$(if $(Q),@echo "  LD      $@")
 	$(Q)$(CC) -o $@ $< $(LDFLAGS_ALL)
 tests: $(B)/tests/fail/arm
+
+# `make fail STEP=1` tries every k; the default is a sample of half a minute.
+STEP ?= 9
+fail: deps-check
+	@rm -f build/fail-results
+	@$(MAKE) --no-print-directory -j$$(nproc) progs tests
+	@STEP=$(STEP) tests/run build/fail-results fail tests/fail/world.sh
+	@tests/run --sum build/fail-results
+.PHONY: fail
