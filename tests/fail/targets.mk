@@ -26,6 +26,6 @@ STEP ?= 9
 fail: deps-check
 	@rm -f build/fail-results
 	@$(MAKE) --no-print-directory -j$$(nproc) progs tests
-	@STEP=$(STEP) tests/run build/fail-results fail tests/fail/world.sh
+	@STEP=$(STEP) TEST_TIMEOUT=1800 tests/run build/fail-results fail tests/fail/world.sh
 	@tests/run --sum build/fail-results
 .PHONY: fail

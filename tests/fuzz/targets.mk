@@ -25,5 +25,5 @@ fuzz: deps-check
 	@$(MAKE) --no-print-directory $(FUZZ_VARIANT) -j$$(nproc) fuzzers
 	@$(MAKE) --no-print-directory $(FUZZ_VARIANT) RESULTS=build/fuzz-results run-fuzz
 	@tests/run --sum build/fuzz-results
-run-fuzz: ; @tests/run $(RESULTS) fuzz tests/fuzz/all.sh
+run-fuzz: ; @TEST_TIMEOUT=1400 tests/run $(RESULTS) fuzz tests/fuzz/all.sh
 .PHONY: fuzz run-fuzz
