@@ -21,11 +21,12 @@ $(B)/tests/fail/arm: $(B)/tests/fail/arm.o
 	$(Q)$(CC) -o $@ $< $(LDFLAGS_ALL)
 tests: $(B)/tests/fail/arm
 
-# `make fail STEP=1` tries every k; the default is a sample of half a minute.
+# `make fail STEP=1 TRIES=100000` tries every k; the default is a sample of half a minute.
 STEP ?= 9
+TRIES ?= 5
 fail: deps-check
 	@rm -f build/fail-results
 	@$(MAKE) --no-print-directory -j$$(nproc) progs tests
-	@STEP=$(STEP) TEST_TIMEOUT=1800 tests/run build/fail-results fail tests/fail/world.sh
+	@STEP=$(STEP) TRIES=$(TRIES) TEST_TIMEOUT=1800 tests/run build/fail-results fail tests/fail/world.sh
 	@tests/run --sum build/fail-results
 .PHONY: fail

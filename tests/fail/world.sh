@@ -2,7 +2,7 @@
 # The k-th call that fails in a stub, the supervisor or the store, for k = 1, 2, ... until none is left to fail: a disk is attached,
 # written, its stub killed, read again, detached. The stub and the supervisor try again until it works, or one line says what
 # failed and the next try works; nobody crashes, and no data is lost.
-#   world.sh [PROGRAM KIND [FIRST_K [STEP]]]; without arguments: every STEP-th k of each, STEP so that it takes half a minute
+#   world.sh [PROGRAM KIND [FIRST_K [STEP]]]; without arguments: of each, TRIES of every STEP-th k, so that it takes half a minute
 # shellcheck source=tests/e2e/functions.sh
 . "$(dirname "$0")/../e2e/functions.sh"
 need jq cmp
@@ -82,16 +82,17 @@ kinds_of() {
 }
 
 tries() { # PROGRAM KIND FIRST STEP
-	local k=$3 n=0 where
+	local k=$3 n=0 where end="none is left"
 	while (trap - EXIT; one_try "$1" "$2" "$k"); do
 		where=$(cat "$T/where")
 		[ -z "${VERBOSE:-}" ] || echo "    $1 $2 $k: $where"
 		no_crash "${ALLOWED:-nothing}"
 		n=$((n + 1)) k=$((k + $4))
+		[ $n -lt "${TRIES:-100000}" ] || { end="more are left"; break; }
 	done
 	[ ! -s "$T/failed" ] || exit 1
 	[ $n -gt 0 ] || fail "$1: no call of $2 was made to fail"
-	echo "ok: $1: $n calls of $2 failed, one at a time (each ${4}th; the last was ${where:-none}, number $((k - $4)))"
+	echo "ok: $1: $n calls of $2 failed, one at a time (number $3 to $((k - $4)) in steps of $4; the last was $where); $end"
 }
 
 fail() {
@@ -105,6 +106,7 @@ if [ $# -ge 2 ]; then
 	tries "$1" "$2" "${3:-1}" "${4:-1}"
 	exit
 fi
+export TRIES=${TRIES:-5}
 for program in bulkhead-blk bulkheadd bulkhead-store; do
 	world_with $program
 	for kind in $(kinds_of $program); do tries $program "$kind" 1 "${STEP:-9}"; done

@@ -12,7 +12,7 @@ static void check_journal(void)
 		uint64_t cons = jrnl_seq_of(q->j->hdr->req_cons), prod = jrnl_seq_of(q->j->hdr->rsp_prod);
 
 		CHECK(prod <= cons && cons - prod <= NR);
-		CHECK(q->running == hold_q(i)->nheld);
+		CHECK(q->running >= hold_q(i)->nheld); /* what is over may not have been reaped */
 	}
 	CHECK(!r.events[BLKBACK_BROKEN_JOURNAL]);
 }
