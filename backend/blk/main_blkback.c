@@ -51,8 +51,8 @@ int main(int argc, char **argv)
 	static const struct be_class *const classes[] = {&blk_class, NULL};
 	const char *arg = argc > 1 ? argv[1] : "";
 
-	if (argc == 1)
-		_exit(be_boot_serve(NAME, classes)); /* workers may be at work: no destructors */
+	if (argc == 1 || (argc == 2 && strcmp(arg, STUB_BLANK_ARG) == 0))
+		_exit(be_boot_serve(NAME, argc == 2, classes)); /* workers may be at work: no destructors */
 	if (strcmp(arg, "--probe") == 0 && argc == 2)
 		return be_boot_probe(NAME, &blk_class);
 	if (strcmp(arg, "--probe") == 0 && argc == 3)

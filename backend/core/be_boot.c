@@ -1,5 +1,6 @@
 #include "backend/core/be_boot.h"
 
+#include "backend/core/be_blank.h"
 #include "backend/core/be_dev.h"
 #include "backend/core/be_record.h"
 #include "ring/base/barrier.h"
@@ -70,20 +71,24 @@ static int fill_standard_fds(void)
 }
 
 /* The common beginning: the record read, everything that it does not name closed. */
-static int begin(struct stub *s, const char *name, enum be_purpose purpose)
+static int begin(struct stub *s, const char *name, enum be_purpose purpose, struct be_blank *blank)
 {
 	struct sandbox box = {.keep = s->fds.fd};
 	int rc;
 
-	s->begun = clock_now();
 	log_init(name, LOG_LVL_INFO);
 	log_set_sink(write_line);
 	mallopt(M_ARENA_MAX, 1);
 	prctl(PR_SET_TIMERSLACK, TIMER_SLACK_NS, 0, 0, 0);
 	slice_short();
 	rc = fill_standard_fds();
+	if (!rc && blank)
+		rc = be_blank_wait(name, blank);
+	s->begun = clock_now();
 	if (!rc)
-		rc = be_record_read(STUB_FD_RECORD, purpose, &s->start, s->err, sizeof(s->err));
+		rc = be_record_read(blank ? blank->fd[0] : STUB_FD_RECORD, purpose, &s->start, s->err, sizeof(s->err));
+	if (!rc && blank)
+		rc = be_blank_renumber(blank, s->start);
 	if (!rc)
 		rc = be_record_fds(s->start, purpose, &s->fds, s->err, sizeof(s->err));
 	for (size_t i = 0; !rc && i < s->fds.n; i++)
@@ -307,12 +312,15 @@ static int serve(struct stub *s)
 	return status;
 }
 
-int be_boot_serve(const char *name, const struct be_class *const *classes)
+int be_boot_serve(const char *name, bool blank, const struct be_class *const *classes)
 {
+	static struct be_blank given;
 	static struct stub s;
 	uint32_t dev = 0;
-	int rc = begin(&s, name, BE_SERVE);
+	int rc = begin(&s, name, BE_SERVE, blank ? &given : NULL);
 
+	if (rc == -EPIPE && blank)
+		return EXIT_TEMPORARY; /* nobody will need it any more */
 	if (rc)
 		return usage_error(&s);
 	rc = be_ctl_open(&s.ctl, STUB_FD_CTL);
@@ -335,7 +343,7 @@ int be_boot_probe(const char *name, const struct be_class *class)
 	static struct stub s;
 	struct stub_probe p = {0};
 	struct stub_msg m = {.type = STUB_FAILED};
-	int rc = begin(&s, name, BE_PROBE);
+	int rc = begin(&s, name, BE_PROBE, NULL);
 
 	if (rc)
 		return usage_error(&s);

@@ -9,8 +9,9 @@
 
 #include "backend/core/be_class.h"
 
-/* Serves the devices of the record at STUB_FD_RECORD until drained, broken or killed. classes: ends with NULL. */
-int be_boot_serve(const char *name, const struct be_class *const *classes);
+/* Serves the devices of the record at STUB_FD_RECORD until drained, broken or killed; blank: of the one that it waits for on its
+ * control socket. classes: ends with NULL. */
+int be_boot_serve(const char *name, bool blank, const struct be_class *const *classes);
 /* Looks at the storage of the record's one device and writes struct stub_probe to STUB_FD_CTL. */
 int be_boot_probe(const char *name, const struct be_class *class);
 

@@ -11,6 +11,8 @@
 #include "ring/hv/hv.h"
 #include "ring/os/stub_wire.h"
 
+#include <stdbool.h>
+
 enum be_event { BE_FENCING, BE_FENCED, BE_BROKEN_RING, BE_BROKEN_JOURNAL, BE_POISON };
 
 enum be_turn {

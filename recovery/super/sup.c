@@ -134,6 +134,8 @@ static void on_child(int signo, void *arg)
 		memset(&si, 0, sizeof(si));
 		if (waitid(P_ALL, 0, &si, WSTOPPED | WNOHANG) < 0 || si.si_pid == 0)
 			return;
+		if (si.si_pid == s->blank.pid)
+			kill(si.si_pid, SIGKILL);
 		LIST_FOREACH(p, &s->procs, link)
 			if (p->pid == si.si_pid && (p->asked || policy_may_kill_hung(&p->group->policy, clock_now()))) {
 				p->hung = true;
@@ -242,6 +244,7 @@ void sup_stop(struct sup *s)
 	if (s->stopping)
 		return;
 	s->stopping = true;
+	sup_blank_end(s);
 	LIST_FOREACH(g, &s->groups, link)
 		LIST_FOREACH(d, &g->devs, link) {
 			sup_bus_forget(d); /* the store goes as well; what it says of us is put right at the next start */
@@ -258,6 +261,7 @@ void sup_close(struct sup *s)
 
 	if (!s)
 		return;
+	sup_blank_end(s);
 	while ((p = LIST_FIRST(&s->procs)))
 		sup_proc_free(p);
 	while ((g = LIST_FIRST(&s->groups))) {

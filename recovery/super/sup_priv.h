@@ -23,6 +23,7 @@
 #include "xenstore-glue/bus/xenbus_end.h"
 
 #include <sys/queue.h>
+#include <sys/stat.h>
 
 #define SUP_START_NS (5 * NS_PER_S)    /* from the start of a stub to its word that it works */
 #define SUP_GO_NS (2 * NS_PER_S)       /* from GO to RESUMED */
@@ -63,6 +64,16 @@ struct sup_proc {
 	char why[168];	  /* what it said when it failed */
 	unsigned ndevs;
 	struct proc_dev dev[];
+};
+
+/* A stub of no device yet; pid 0: none. */
+struct sup_blank {
+	pid_t pid;
+	int pidfd, ctl;
+	bool ready;
+	struct stat program; /* that it runs */
+	struct loop_fd on_death, on_msg;
+	struct loop_timer again;
 };
 
 struct sup_group {
@@ -140,6 +151,7 @@ struct sup {
 	LIST_HEAD(, sup_group) groups;
 	LIST_HEAD(, sup_proc) procs;
 	LIST_HEAD(, sup_held) held;
+	struct sup_blank blank;
 	uint64_t serial;
 	bool stopping;
 };
@@ -200,6 +212,14 @@ void sup_proc_drain(struct sup_proc *p, uint64_t ns);
 void sup_proc_free(struct sup_proc *p); /* lets go of a living one as well */
 bool sup_dev_has_procs(const struct sup_dev *d);
 void sup_proc_deadline(struct sup_proc *p, uint64_t ns);
+
+/* sup_blank.c - one stub that has started ahead, for any device */
+struct spawn_plan;
+struct spawned;
+void sup_blank_want(struct sup *s); /* soon */
+/* As sup_spawn(), by it. -EAGAIN: there is none that would do. */
+int sup_blank_take(struct sup *s, const struct spawn_plan *p, struct spawned *out);
+void sup_blank_end(struct sup *s);
 
 /* sup_msg.c - what stubs say */
 void sup_msg_ready(struct loop_fd *w, uint32_t events);

@@ -201,6 +201,8 @@ static int spawn(struct sup_proc *p, struct start *st)
 	if (!p->standby)
 		p->group->went = clock_now();
 	if (!rc)
+		rc = p->standby ? -EAGAIN : sup_blank_take(p->sup, &plan, &out); /* nobody waits for a standby */
+	if (rc == -EAGAIN)
 		rc = sup_spawn(&plan, &out);
 	for (unsigned i = 0; i < p->ndevs; i++)
 		for (unsigned q = 0; q < CONN_QUEUES_MAX; q++)
@@ -255,6 +257,7 @@ int sup_proc_start(struct sup_group *g, bool standby)
 	}
 	sup_proc_deposit(p);
 	sup_proc_deadline(p, SUP_START_NS);
+	sup_blank_want(p->sup);
 	return 0;
 }
 

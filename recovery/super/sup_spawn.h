@@ -29,6 +29,8 @@ struct spawned {
 
 /* Reserves the two fixed numbers. 0 or a negative errno. */
 int sup_spawn_init(void);
+/* The record of a plan in a sealed memfd: a descriptor or a negative errno. */
+int sup_spawn_record(const struct spawn_plan *p);
 /* 0 or a negative errno (-ENOENT: no such program, -EMFILE, -EAGAIN). */
 int sup_spawn(const struct spawn_plan *p, struct spawned *out);
 

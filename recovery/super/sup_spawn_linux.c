@@ -31,7 +31,7 @@ int sup_spawn_init(void)
 	return rc;
 }
 
-static int record_fd(const struct spawn_plan *p)
+int sup_spawn_record(const struct spawn_plan *p)
 {
 	int fd = memfd_create("start-record", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 
@@ -73,7 +73,7 @@ static int start(const struct spawn_plan *p, int record, int ctl, pid_t *pid)
 
 int sup_spawn(const struct spawn_plan *p, struct spawned *out)
 {
-	int pair[2], rc, record = p->record ? record_fd(p) : -1;
+	int pair[2], rc, record = p->record ? sup_spawn_record(p) : -1;
 
 	if (p->record && record < 0)
 		return record;

@@ -14,6 +14,7 @@
 #include <sys/types.h>
 
 enum sandbox_stage {
+	SANDBOX_BOUNDING,   /* as root: no exec gives a capability any more. At any time; PRIVILEGES sees to it too */
 	SANDBOX_FDS,	    /* every descriptor but stdin, stdout, stderr and those named is closed */
 	SANDBOX_PRIVILEGES, /* as root: groups, gid and uid changed (uid 0: kept); no capability in any set; no_new_privs */
 	SANDBOX_LIMITS,	    /* descriptors numbered below nofile only; no core files */

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <grp.h>
 #include <limits.h>
+#include <stdbool.h>
 #include <sys/capability.h>
 #include <sys/prctl.h>
 #include <unistd.h>
@@ -36,9 +37,12 @@ static int keep_only(const struct sandbox *s)
  * but no_new_privs then stands in for it. */
 static int empty_bounding_set(void)
 {
-	cap_t now = cap_get_proc();
+	static bool done;
+	cap_t now = done ? NULL : cap_get_proc();
 	cap_flag_value_t may = CAP_CLEAR;
 
+	if (done)
+		return 0;
 	if (!now)
 		return -errno;
 	cap_get_flag(now, CAP_SETPCAP, CAP_EFFECTIVE, &may);
@@ -47,7 +51,8 @@ static int empty_bounding_set(void)
 		return 0;
 	for (cap_value_t c = 0; cap_drop_bound(c) == 0;)
 		c++;
-	return errno == EINVAL ? 0 : -errno; /* beyond the last that the kernel knows */
+	done = errno == EINVAL;
+	return done ? 0 : -errno; /* beyond the last that the kernel knows */
 }
 
 static int change_identity(uid_t uid, gid_t gid)
@@ -120,6 +125,8 @@ static int make_undumpable(void)
 int sandbox_enter(enum sandbox_stage stage, const struct sandbox *s)
 {
 	switch (stage) {
+	case SANDBOX_BOUNDING:
+		return empty_bounding_set();
 	case SANDBOX_FDS:
 		return keep_only(s);
 	case SANDBOX_PRIVILEGES:
@@ -136,7 +143,7 @@ int sandbox_enter(enum sandbox_stage stage, const struct sandbox *s)
 
 const char *sandbox_name(enum sandbox_stage stage)
 {
-	static const char *const names[] = {"descriptors", "privileges", "limits", "undumpable"};
+	static const char *const names[] = {"bounding set", "descriptors", "privileges", "limits", "undumpable"};
 
 	static_assert(ARRAY_LEN(names) == SANDBOX_STAGES, "a name each");
 	CHECK(stage < SANDBOX_STAGES);

@@ -63,6 +63,16 @@ static inline size_t stub_start_bytes(uint32_t ndevs)
 	return sizeof(struct stub_start) + ndevs * sizeof(struct stub_dev);
 }
 
+/* A stub may also be started as a blank one: `bulkhead-blk --blank`, with STUB_FD_CTL alone. It says STUB_BLANK and waits; what it
+ * is given then is this, with nfds descriptors: the record's, then those that stand in the record under number[1], [2] and so on
+ * (number[0] means nothing). From there on it is a stub like any other. */
+#define STUB_BLANK_ARG "--blank"
+#define STUB_ADOPT_FDS 64
+struct stub_adopt {
+	uint32_t nfds;
+	int32_t number[STUB_ADOPT_FDS];
+};
+
 enum stub_msg_type {
 	/* stub -> supervisor */
 	STUB_READY = 1,	/* standby: everything open and mapped */
@@ -75,6 +85,7 @@ enum stub_msg_type {
 	STUB_POISON,	/* a request was answered with an error because it kills; text says which */
 	STUB_FAILED,	/* cannot start (image gone...): text; it exits. arg[0] errno */
 	STUB_DRAINED,	/* after DRAIN: all that was taken is answered (or time was up); it exits */
+	STUB_BLANK,	/* blank: ready to be given a record */
 	/* supervisor -> stub */
 	STUB_GO = 32,	/* standby: take over. arg[0] bit per device index: own_fault */
 	STUB_DRAIN,	/* take no more, answer what was taken within arg[0] ns, exit */

@@ -31,12 +31,13 @@
 #define WAIT_NS (10 * NS_PER_S)
 #define KILL_MIN_NS (300 * NS_PER_US)
 #define KILL_MAX_NS (2500 * NS_PER_US)
+#define CALM_NS (8 * NS_PER_MS) /* without a standby: until the host has a blank stub again */
 #define REGION_PAGES 4096u
 
 struct setup {
 	const char *name;
 	const char *options; /* of the file engine; NULL: mem */
-	bool standby;
+	bool standby, at_once; /* at_once: the next kill does not wait until things are as before */
 	unsigned guest_mib;  /* of memory that the domain has beside its rings, which have the rest of the 1 GiB that it may have */
 	int signal;	     /* 0: SIGKILL */
 	enum core_pipe core;
@@ -45,6 +46,7 @@ struct setup {
 static const struct setup setups[] = {
 	{.name = "mem, standby", .standby = true},
 	{.name = "mem, plain restart"},
+	{.name = "mem, plain, one after the other", .at_once = true},
 	{.name = "uring, standby", .options = "", .standby = true},
 	{.name = "uring, plain restart", .options = ""},
 	{.name = "threads, standby", .options = ",aio=threads", .standby = true},
@@ -92,7 +94,7 @@ static void plan_kill(struct kills *k, uint64_t now)
 {
 	if (k->s->core == CORE_PIPE_DUMPABLE)
 		core_make_dumpable(k->pid); /* shows in "1 kill to notice", so a failure would too */
-	k->kill_at = now + KILL_MIN_NS + rnd(k, KILL_MAX_NS - KILL_MIN_NS);
+	k->kill_at = now + (k->s->standby || k->s->at_once ? 0 : CALM_NS) + KILL_MIN_NS + rnd(k, KILL_MAX_NS - KILL_MIN_NS);
 }
 
 static int do_kill(struct kills *k)

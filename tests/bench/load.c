@@ -143,7 +143,7 @@ int load_open(struct load *l, const char *runtime_dir, const char *domain, const
 	      unsigned write_percent, char *err, size_t size)
 {
 	const struct blkfront_open o = {.provider = "local", .runtime_dir = runtime_dir, .domain = domain, .vdev = vdev,
-					.ring_pages = 1};
+					.ring_pages = 1, .no_indirect = true};
 	uint64_t now;
 	int rc;
 

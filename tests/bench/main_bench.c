@@ -13,6 +13,8 @@ static const struct bench benches[] = {
 	{"blk", "whole disks: requests a second and answer times, beside other ways to the same storage", bench_blk},
 	{"latency", "one request at a time: answer time and its price, with and without polling; an idle disk", bench_latency},
 	{"outage", "how long a busy guest waits when its stub is killed", bench_outage},
+	{"second", "what one death a second costs", bench_second},
+	{"many", "a hundred disks: memory, idle CPU, and what deaths do", bench_many},
 };
 
 static int usage(FILE *f, int status)

@@ -1,0 +1,57 @@
+#include "backend/core/be_blank.h"
+
+#include "ring/base/base.h"
+#include "ring/os/fdmsg.h"
+#include "ring/os/sandbox.h"
+
+#include <errno.h>
+#include <sys/prctl.h>
+
+int be_blank_wait(const char *name, struct be_blank *b)
+{
+	const struct stub_msg here = {.type = STUB_BLANK};
+	const struct sandbox box = {0};
+	size_t n = STUB_ADOPT_FDS;
+	ssize_t got;
+	int rc = sandbox_enter(SANDBOX_BOUNDING, &box); /* what can be given up already */
+
+	prctl(PR_SET_NAME, "bulkhead-blank");
+	if (!rc)
+		rc = fdmsg_send(STUB_FD_CTL, &here, sizeof(here), NULL, 0);
+	if (rc)
+		return rc;
+	got = fdmsg_recv(STUB_FD_CTL, &b->given, sizeof(b->given), b->fd, &n);
+	prctl(PR_SET_NAME, name);
+	if (got != (ssize_t)sizeof(b->given) || n == 0 || n != b->given.nfds)
+		return got < 0 ? (int)got : -EPIPE;
+	return 0;
+}
+
+static int renumber(const struct be_blank *b, int32_t *fd)
+{
+	if (*fd == -1)
+		return 0;
+	for (uint32_t i = 1; i < b->given.nfds; i++)
+		if (b->given.number[i] == *fd) {
+			*fd = b->fd[i];
+			return 0;
+		}
+	return -EINVAL;
+}
+
+int be_blank_renumber(const struct be_blank *b, struct stub_start *s)
+{
+	int rc = 0;
+
+	for (uint32_t i = 0; !rc && i < s->ndevs; i++) {
+		struct stub_dev *d = &s->dev[i];
+
+		rc = renumber(b, &d->image_fd);
+		for (uint32_t q = 0; !rc && q < d->conn.nqueues; q++) {
+			rc = renumber(b, &d->q[q].poke_fd);
+			for (uint32_t k = 0; !rc && k < d->q[q].port_nfds; k++)
+				rc = renumber(b, &d->q[q].port_fd[k]);
+		}
+	}
+	return rc;
+}
