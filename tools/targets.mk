@@ -32,6 +32,7 @@ help:
 	@echo 'make model      the models in tests/model, to the end with Spin (make model-long: larger sizes)'
 	@echo 'make store-compare  random operations on two stores, one of them killed and restarted'
 	@echo 'make fail       the k-th failing call in a stub, the supervisor, the store; STEP=1 TRIES=9999: all of them'
+	@echo 'make store-compare-xen  the same with the real xenstored (XENSTORED=PATH)'
 	@echo 'make sim        the crash test alone; SEED=, N= for more than the default'
 	@echo 'make lint       layers, function length, shell scripts, man pages'
 	@echo 'make layers     prints the graph of modules'

@@ -7,14 +7,18 @@ ODD = ["", "/", "//", "/t//a", "/t/a/", "t/a", "a b", "/t/a\x01", "/t/\xe9", "@r
        "r" * 2047, "r" * 2048, "r" * 2049, "/t/" + "x/" * 1021 + "yyy", "/" + "y" * 3071, "/" + "y" * 3072, "/tool", "/nowhere/at/all",
        "/local/domain/1/" + "d" * 2047, "/local/domain/1/" + "d" * 2048, "/local/domain/0/" + "d" * 2049]
 PERMS = ["n0", "r0", "b0", "w0", "n1", "r1", "b1", "w1", "n2", "r2", "w2", "b2"]
-ODD_PERMS = ["", "n", "x1", "n-1", "n 1", "n1x", "n32752", "n65536", "n4294967296", "N1", "n01", "r7"]
+ODD_PERMS = ["", "n", "x1", "n1x", "n32752", "n65536", "N1", "n01", "r7"]
+WRAPPED_PERMS = ["n-1", "n 1", "n4294967296"]  # numbers to strtoul(), and so to xenstored
 VALUES = ["", "x", "hello", "\0", "a\0b", "v" * 2048, "v" * 2049, "v" * 4000]
 NUMBERS = ["0", "1", "2", "7", "32751", "32752", "65536", "x", "", "-1", "1 "]
 
 
 class Generator:
-    def __init__(self, rng, domids, domains, restarts):
-        self.r, self.domids, self.domains, self.restarts = rng, domids, domains, restarts
+    def __init__(self, rng, domids, restarts, real):
+        self.r, self.domids, self.domains, self.restarts = rng, domids, sorted(set(domids) - {0}), restarts
+        # CONTROL is each store's own; the others would make and end domains behind the back of who keeps their rings.
+        self.raw_types = [t for t in range(26) if not real or t not in (0, 8, 9, 18, 19)]
+        self.odd_perms = ODD_PERMS + ([] if real else WRAPPED_PERMS)
         self.open = {}  # client -> handles of transactions that may be open
         self.handles = 0
 
@@ -28,7 +32,7 @@ class Generator:
 
     def perms(self):
         n = self.r.choice([1, 1, 1, 2, 2, 3, 6]) if self.r.random() < 0.95 else 0
-        return [self.r.choice(PERMS if self.r.random() < 0.95 else ODD_PERMS) for _ in range(n)]
+        return [self.r.choice(PERMS if self.r.random() < 0.95 else self.odd_perms) for _ in range(n)]
 
     def tx(self, client):
         mine = self.open.get(client, [])
@@ -69,7 +73,7 @@ class Generator:
                  (3, lambda: [c, "DIRECTORY_PART", self.tx(c), self.path(), self.r.choice(["0", "0", "0", "2", "x"])]),
                  (6, lambda: self.begin(c)), (6, lambda: self.end(c)), (6, lambda: self.watch(c, "WATCH")), (3, lambda: self.watch(c, "UNWATCH")),
                  (1, lambda: [c, "RESET_WATCHES", self.tx(c)]), (1, lambda: [c, "GET_DOMAIN_PATH", self.r.choice(NUMBERS)]),
-                 (1, lambda: [c, "IS_DOMAIN_INTRODUCED", self.r.choice(NUMBERS)]), (1, lambda: [c, "RAW", self.r.randrange(0, 26), self.raw()]),
+                 (1, lambda: [c, "IS_DOMAIN_INTRODUCED", self.r.choice(NUMBERS)]), (1, lambda: [c, "RAW", self.r.choice(self.raw_types), self.raw()]),
                  (1, lambda: [c, "RECONNECT"])]
         step = self.r.choices([k[1] for k in kinds], [k[0] for k in kinds])[0]()
         if step[1] in ("RECONNECT", "RESET_WATCHES"):

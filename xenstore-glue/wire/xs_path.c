@@ -37,8 +37,7 @@ bool xs_path_valid(const char *path)
 			return false;
 	if (len > 1 && path[len - 1] == '/')
 		return false;
-	len -= domain_prefix(path);
-	return len <= (domain_prefix(path) ? XENSTORE_REL_PATH_MAX : XENSTORE_ABS_PATH_MAX);
+	return len - domain_prefix(path) <= XENSTORE_REL_PATH_MAX;
 }
 
 int xs_path_absolute(char out[XS_PATH_SIZE], uint16_t domid, const char *path)
@@ -46,7 +45,7 @@ int xs_path_absolute(char out[XS_PATH_SIZE], uint16_t domid, const char *path)
 	size_t len = strnlen(path, XS_PATH_SIZE), at = 0;
 
 	if (path[0] != '/') {
-		if (len == 0 || len > XENSTORE_REL_PATH_MAX)
+		if (len == 0 || xs_path_is_special(path) || len > XENSTORE_REL_PATH_MAX)
 			return -EINVAL;
 		xs_path_domain(out, domid);
 		at = strlen(out);

@@ -19,10 +19,10 @@
 #define XS_RELEASE_DOMAIN "@releaseDomain"
 
 /* Absolute, no "//", no trailing '/' (but "/"), only letters, digits and "-/_@", at most XENSTORE_ABS_PATH_MAX bytes, and at
- * most XENSTORE_REL_PATH_MAX of them behind "/local/domain/N/". */
+ * most XENSTORE_REL_PATH_MAX of them behind "/local/domain/N/", or in all if it is elsewhere: xenstored's own limit. */
 bool xs_path_valid(const char *path);
 /* Absolute form of what a connection of domain domid sent: a relative path is below /local/domain/domid. The result is
- * valid. 0 or -EINVAL. */
+ * valid. 0 or -EINVAL, also for what begins with '@', which is no node. */
 int xs_path_absolute(char out[XS_PATH_SIZE], uint16_t domid, const char *path);
 
 static inline bool xs_path_is_special(const char *path) { return path[0] == '@'; }
