@@ -88,11 +88,6 @@ check-san: deps-check
 	@tests/run --sum build/san-results
 .PHONY: check-san
 
-sim: deps-check
-	@$(MAKE) --no-print-directory -j$$(nproc) tests
-	@for t in $(filter $(B)/tests/sim/%,$(TESTS)); do $$t || exit 1; done
-.PHONY: sim
-
 layers: ; @tests/lint/layers.py --print
 .PHONY: layers
 

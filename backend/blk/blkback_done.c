@@ -101,14 +101,22 @@ void blk_answer(struct blkback_queue *q, struct blk_work *w, int status)
 		q->done[q->ndone++] = (uint16_t)w->slot;
 }
 
+static void flush_failed(struct blkback_queue *q)
+{
+	if (MUTANT(FLUSH_PER_QUEUE))
+		pm_store64(&q->j->hdr->pad[0], 1);
+	else
+		jrnl_flush_failed(&q->dev->jrnl);
+}
+
 static int status_of(struct blkback_queue *q, struct blk_work *w, int result)
 {
 	if (result && result != -EOPNOTSUPP && w->er.op == ENGINE_FLUSH)
-		jrnl_flush_failed(&q->dev->jrnl); /* before anything is answered */
+		flush_failed(q); /* before anything is answered */
 	if (result)
 		return result == -EOPNOTSUPP ? BLKIF_RSP_EOPNOTSUPP : BLKIF_RSP_ERROR;
 	/* Another queue's flush may have failed between this one's look at the mark and its turn in the engine. */
-	if (w->er.op == ENGINE_FLUSH && jrnl_flush_has_failed(&q->dev->jrnl))
+	if (w->er.op == ENGINE_FLUSH && blk_flush_has_failed(q))
 		return BLKIF_RSP_ERROR;
 	if (w->req.op == BLKIF_OP_READ &&
 	    blk_grants_move(q->grants, w->seg, w->req.nsegs, w->buf, true)) {

@@ -17,12 +17,17 @@ static int load_list(struct blkback_queue *q, struct blk_work *w)
 	return 0;
 }
 
-static void set_range(const struct blkback *b, struct blk_work *w)
+static void set_range(const struct blkback_queue *q, struct blk_work *w)
 {
-	uint64_t unit = b->engine->info.write_unit, from = w->req.sector * 512, to = from + w->req.sectors * 512;
+	uint64_t unit = MUTANT(RANGE_UNROUNDED) ? 512 : q->dev->engine->info.write_unit;
+	uint64_t from = w->req.sector * 512, to = from + w->req.sectors * 512;
 
 	w->range.first = from / unit;
 	w->range.end = (to + unit - 1) / unit;
+	if (MUTANT(RANGE_PER_QUEUE)) {
+		w->range.first += (uint64_t)q->index << 40;
+		w->range.end += (uint64_t)q->index << 40;
+	}
 }
 
 static int judge_segments(struct blkback_queue *q, struct blk_work *w, const struct blkif_limits *l)
@@ -33,7 +38,7 @@ static int judge_segments(struct blkback_queue *q, struct blk_work *w, const str
 	if (w->req.nsegs)
 		status = blkif_segs(&w->req, w->seg, w->req.nsegs, l);
 	if (!status && blk_is_write(&w->req))
-		set_range(q->dev, w);
+		set_range(q, w);
 	w->step = w->req.op == BLKIF_OP_WRITE_BARRIER ? STEP_PRE_FLUSH : STEP_ONLY;
 	return status;
 }
@@ -45,7 +50,7 @@ bool blk_load(struct blkback_queue *q, struct blk_work *w)
 	int status;
 
 	l.sectors = load_relaxed(&q->dev->engine->info.sectors);
-	if (JRNL_BLAME_GENERATION(s->blame) != q->j->generation)
+	if (JRNL_BLAME_GENERATION(s->blame) != q->j->generation && !MUTANT(BLAME_LATE))
 		jrnl_blame(q->j, w->slot, JRNL_BLAME_COUNT(s->blame));
 	status = blkif_decode(s->raw, &q->dev->abi, &l, &w->req);
 	if (!status && w->req.indirect)
@@ -75,10 +80,12 @@ int blk_reload(struct blkback_queue *q, struct blk_work *w)
 						.secure_discard = true};
 	const struct jrnl_slot *s = &q->j->slot[w->slot];
 
-	if (blkif_decode(s->raw, &q->dev->abi, &any, &w->req))
+	if (blkif_decode(MUTANT(REREAD_RING) ? blkif_back_entry(&q->ring, s->index) : s->raw, &q->dev->abi, &any, &w->req))
 		return -EBADMSG;
 	if (s->nlist != (w->req.indirect ? w->req.nsegs : 0u))
 		return -EBADMSG;
 	w->loaded = true;
+	if (MUTANT(REREAD_LIST) && w->req.indirect && load_list(q, w))
+		return -EBADMSG;
 	return judge_segments(q, w, &any) ? -EBADMSG : 0;
 }

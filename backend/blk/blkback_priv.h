@@ -126,6 +126,12 @@ void blk_show_state(struct blkback_queue *q);
 /* blkback_start.c */
 void blk_report_poison(struct blkback_queue *q, const struct blk_work *w);
 
+/* Of the device, not of the queue. */
+static inline bool blk_flush_has_failed(const struct blkback_queue *q)
+{
+	return MUTANT(FLUSH_PER_QUEUE) ? q->j->hdr->pad[0] : jrnl_flush_has_failed(&q->dev->jrnl);
+}
+
 static inline struct jrnl_stats *blk_stats(struct blkback_queue *q) { return &q->j->hdr->stats; }
 #define BLK_COUNT(q, member, n) pm_stat64(&blk_stats(q)->member, blk_stats(q)->member + (uint64_t)(n))
 

@@ -139,7 +139,7 @@ static void dispatch(struct blkback_queue *q, struct blk_work *w)
 	uint64_t blame = q->j->slot[w->slot].blame;
 
 	TAILQ_REMOVE(&q->todo, w, link);
-	if (JRNL_BLAME_GENERATION(blame) != q->j->generation)
+	if (JRNL_BLAME_GENERATION(blame) != q->j->generation && !MUTANT(BLAME_LATE))
 		jrnl_blame(q->j, w->slot, JRNL_BLAME_COUNT(blame));
 	if (w->req.op != BLKIF_OP_READ && w->req.nsegs &&
 	    blk_grants_move(q->grants, w->seg, w->req.nsegs, w->buf, false)) {
@@ -151,6 +151,8 @@ static void dispatch(struct blkback_queue *q, struct blk_work *w)
 	if (w->req.op == BLKIF_OP_WRITE_BARRIER)
 		q->barrier = w;
 	submit(q, w);
+	if (MUTANT(BLAME_LATE))
+		jrnl_blame(q->j, w->slot, JRNL_BLAME_COUNT(blame));
 }
 
 bool blk_next_step(struct blkback_queue *q, struct blk_work *w)
@@ -178,7 +180,7 @@ static bool answer_at_once(struct blkback_queue *q, struct blk_work *w)
 
 	if (w->req.op == BLKIF_OP_DISCARD && w->req.sectors == 0)
 		status = BLKIF_RSP_OKAY;
-	else if (!is_flush(w) || !jrnl_flush_has_failed(&q->dev->jrnl))
+	else if (!is_flush(w) || !blk_flush_has_failed(q))
 		return false;
 	TAILQ_REMOVE(&q->todo, w, link);
 	blk_answer(q, w, status);
@@ -196,7 +198,7 @@ static bool try_one(struct pass *p, struct blk_work *w)
 	}
 	if (w->convicted || (!w->loaded && !blk_load(q, w)))
 		return !w->convicted;
-	if (w->req.op == BLKIF_OP_WRITE_BARRIER && !first_in_queue(q, w))
+	if (w->req.op == BLKIF_OP_WRITE_BARRIER && !first_in_queue(q, w) && !MUTANT(NO_BARRIER))
 		return false;
 	if (needs_fence(w) && !fence_open(p)) {
 		say_fencing(q->dev);

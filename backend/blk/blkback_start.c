@@ -87,7 +87,7 @@ static void suspect(struct blkback_queue *q, struct blk_work *w, bool own_fault)
 	uint64_t blame = q->j->slot[w->slot].blame;
 	uint32_t count = JRNL_BLAME_COUNT(blame);
 
-	if (own_fault && JRNL_BLAME_GENERATION(blame) == q->j->generation - 1) {
+	if ((own_fault || MUTANT(COUNT_FOREIGN)) && JRNL_BLAME_GENERATION(blame) == q->j->generation - 1) {
 		count = MIN(count + 1, BLAME_CONVICT);
 		jrnl_suspect(q->j, w->slot, count, count >= BLAME_ALONE ? 0 : q->j->generation);
 	}
@@ -121,6 +121,15 @@ static uint32_t waiting_for_fence(struct blkback *b)
 	return n;
 }
 
+/* MUTANT INDEX_ONLY: another queue has one of that index. */
+static bool known(const struct blkback_queue *q, const struct jrnl_scan *scan, uint64_t index)
+{
+	for (uint32_t k = 0; k < scan->nredo; k++)
+		if (q->j->slot[scan->redo[k]].index == index)
+			return true;
+	return false;
+}
+
 /* Look at everything before anything is stored: from a corrupt journal nothing is answered, on no queue. */
 static int scan_all(struct blkback *b, struct jrnl_scan *scans)
 {
@@ -136,7 +145,8 @@ static int scan_all(struct blkback *b, struct jrnl_scan *scans)
 	}
 	for (uint32_t i = 0; i < b->conn.nqueues; i++)
 		for (uint32_t k = 0; !rc && k < scans[i].nredo; k++)
-			rc = reload(&b->q[i], scans[i].redo[k]);
+			if (!MUTANT(INDEX_ONLY) || !i || !known(&b->q[0], &scans[0], b->q[i].j->slot[scans[i].redo[k]].index))
+				rc = reload(&b->q[i], scans[i].redo[k]);
 	return rc;
 }
 
@@ -160,7 +170,8 @@ static void resume_queue(struct blkback_queue *q, const struct jrnl_scan *scan, 
 static void greet(struct blkback *b)
 {
 	for (uint32_t i = 0; i < b->conn.nqueues; i++) {
-		hv_port_clear(b->q[i].port);
+		if (!MUTANT(NO_UNMASK))
+			hv_port_clear(b->q[i].port);
 		if (!MUTANT(NO_NOTIFY))
 			blk_publish(&b->q[i], true);
 		b->q[i].retry = true;

@@ -9,7 +9,7 @@
 uint32_t jrnl_check_copy(const struct jrnl_slot *s)
 {
 	static_assert(JRNL_RAW % 8 == 0 && offsetof(struct jrnl_slot, raw) % 8 == 0, "whole words");
-	return jrnl_sum((const uint64_t *)(const void *)s->raw, JRNL_RAW / 8, s->index);
+	return jrnl_sum((const uint64_t *)(const void *)s->raw, JRNL_RAW / 8, MUTANT(CHECK_CHANGING) ? s->index ^ s->blame : s->index);
 }
 
 uint32_t jrnl_check_list(const struct jrnl_list *l, uint32_t n) { return jrnl_sum(l->seg, n, n); }

@@ -16,20 +16,39 @@
 /* Rules that the crash tests take out one by one, to see that their absence is found. Constant 0 in production. */
 enum jrnl_mutant {
 	MUTANT_NONE,
-	MUTANT_FORGET_PRIVATELY, /* resume: slots that are over are forgotten only in private memory */
-	MUTANT_FREE_AT_DONE,	 /* a slot is free for others when done, not when published */
-	MUTANT_OTHER_INDEX,	 /* resume: unpublished answers go to the next free index, not to their own */
-	MUTANT_EARLY_ANSWER,	 /* a rejected request is answered before req_cons is stored */
-	MUTANT_NO_FENCE,
-	MUTANT_NO_RANGE_RULE,
-	MUTANT_STARTED_LAST,	 /* resume: what was started does not enter the range table first */
-	MUTANT_LEAVE_EARLY,	 /* the range table is left before DONE is stored */
-	MUTANT_PUBLISH_FIRST,	 /* the ring's rsp_prod before the journal's */
-	MUTANT_NO_NOTIFY,	 /* resume: no notification */
+	/* take */
 	MUTANT_CONS_FIRST,	 /* req_cons before the copies */
+	MUTANT_EARLY_ANSWER,	 /* a rejected request is answered before req_cons is stored */
+	MUTANT_CHECK_CHANGING,	 /* the check word is over the blame word as well, which changes */
+	/* load, dispatch */
+	MUTANT_BLAME_LATE,	 /* blame is stored after the dispatch */
+	MUTANT_NO_RANGE_RULE,
+	MUTANT_RANGE_PER_QUEUE,	 /* queues do not wait for each other */
+	MUTANT_RANGE_UNROUNDED,	 /* ranges in sectors, whatever the engine's write unit */
 	MUTANT_STARTED_UNSAID,	 /* STARTED is not stored */
-	MUTANT_TRUST_RING,	 /* resume: rsp_prod is taken from the ring */
+	MUTANT_NO_BARRIER,	 /* a barrier does not wait for what is in front of it */
 	MUTANT_FLUSH_UNSAID,	 /* a failed flush is not stored */
+	MUTANT_FLUSH_PER_QUEUE,	 /* it is stored for its queue only */
+	/* done, publish */
+	MUTANT_LEAVE_EARLY,	 /* the range table is left before DONE is stored */
+	MUTANT_FREE_AT_DONE,	 /* a slot is free for others when done, not when published */
+	MUTANT_PUBLISH_FIRST,	 /* the ring's rsp_prod before the journal's */
+	/* resume */
+	MUTANT_NO_JOURNAL_LOCK,	 /* it does not wait until the former generation can store no more (crash_world.c) */
+	MUTANT_REPLAY_GONE,	 /* the supervisor resumes for a domain that is shut down (crash_world.c) */
+	MUTANT_FORGET_PRIVATELY, /* slots that are over are forgotten only in private memory */
+	MUTANT_SEQ32,		 /* sequence numbers are compared as 32 bits */
+	MUTANT_INDEX_ONLY,	 /* requests are told apart by their index, whatever their queue */
+	MUTANT_TRUST_RING,	 /* rsp_prod is taken from the ring */
+	MUTANT_OTHER_INDEX,	 /* unpublished answers go to the next free index, not to their own */
+	MUTANT_REREAD_RING,	 /* what was loaded is decoded from the ring again */
+	MUTANT_REREAD_LIST,	 /* its indirect list is fetched from the guest again */
+	MUTANT_STARTED_LAST,	 /* what was started does not enter the range table first */
+	MUTANT_NO_FENCE,
+	MUTANT_ONE_FENCE_BYTE,	 /* one lock byte for all generations (crash_disk.c) */
+	MUTANT_COUNT_FOREIGN,	 /* deaths from outside count as its own faults */
+	MUTANT_NO_UNMASK,	 /* the port is not read empty and unmasked */
+	MUTANT_NO_NOTIFY,	 /* no notification */
 	MUTANT_COUNT
 };
 #ifdef PM_HOOK
@@ -82,7 +101,7 @@ static inline void jrnl_take(struct jrnl_q *q, uint32_t slot, uint64_t index, co
 	uint32_t check;
 
 	pm_store32(&s->state, JRNL_FREE);
-	check = jrnl_copy_sum(s->raw, raw, len, index);
+	check = jrnl_copy_sum(s->raw, raw, len, MUTANT(CHECK_CHANGING) ? index ^ JRNL_BLAME(0u, 0) : index);
 	pm_store64(&s->blame, JRNL_BLAME(0u, 0));
 	pm_store64(&s->index, index);
 	pm_store32(&s->check_copy, check);

@@ -19,6 +19,8 @@ static int corrupt(struct verdict *v, uint32_t slot, const char *what)
 	return -EBADMSG;
 }
 
+static bool before(uint64_t a, uint64_t b) { return MUTANT(SEQ32) ? (int32_t)((uint32_t)a - (uint32_t)b) < 0 : a < b; }
+
 /* A live request may be as old as it likes: others pass one that hangs. */
 static int check_live(struct verdict *v, uint32_t i, const struct jrnl_slot *s)
 {
@@ -41,7 +43,7 @@ static int judge_done(struct verdict *v, uint32_t i, const struct jrnl_slot *s)
 {
 	if (s->check_copy != jrnl_check_copy(s) || s->check_answer != jrnl_check_answer(s))
 		return corrupt(v, i, "check word of the answer");
-	if (s->rsp_idx < v->rsp_prod) {
+	if (before(s->rsp_idx, v->rsp_prod)) {
 		v->out->forget[v->out->nforget++] = (uint16_t)i;
 		return 0;
 	}
@@ -60,7 +62,7 @@ static int judge(struct verdict *v, uint32_t i)
 	case JRNL_FREE:
 		return 0;
 	case JRNL_TAKEN:
-		if (s->index >= v->req_cons) { /* its batch was not finished: the ring still has it */
+		if (!before(s->index, v->req_cons)) { /* its batch was not finished: the ring still has it */
 			v->out->forget[v->out->nforget++] = (uint16_t)i;
 			return 0;
 		}

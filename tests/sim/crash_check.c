@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define DISCARD_STAMP (1ull << 48)
+void crash_check_init(struct crash_check *c) { memset(c, 0, offsetof(struct crash_check, req)); }
 
 void crash_violation(struct crash_check *c, const char *invariant, const char *fmt, ...)
 {
@@ -24,25 +24,16 @@ void crash_violation(struct crash_check *c, const char *invariant, const char *f
 bool crash_is_write(const struct crash_req *r) { return r->op == 'W' || r->op == 'I' || r->op == 'B' || r->op == 'D'; }
 bool crash_is_read(const struct crash_req *r) { return r->op == 'R' || r->op == 'J'; }
 
-uint64_t crash_discard_stamp(unsigned first, unsigned n, unsigned k)
-{
-	return DISCARD_STAMP | (uint64_t)first << 32 | (uint64_t)n << 16 | k;
-}
-
 uint64_t crash_stamp(const struct crash_check *c, const struct crash_req *r, unsigned k)
 {
-	return r->op == 'D' ? crash_discard_stamp(r->first, r->n, k) : (uint64_t)(r - c->req + 1) << 16 | k;
+	return crash_stamp_of((unsigned)(r - c->req), k);
 }
 
 static const struct crash_req *writer_of(const struct crash_check *c, uint64_t stamp)
 {
-	for (unsigned i = 0; i < c->nreqs; i++) {
-		const struct crash_req *r = &c->req[i];
+	uint64_t i = stamp >> 16;
 
-		if (r->op == 'D' ? crash_discard_stamp(r->first, r->n, stamp & 0xffff) == stamp : i + 1 == stamp >> 16)
-			return r;
-	}
-	return NULL;
+	return i && i <= c->nreqs ? &c->req[i - 1] : NULL;
 }
 
 /* ---- the disk's log */
@@ -102,6 +93,8 @@ void crash_check_landing(struct crash_check *c)
 		crash_violation(c, "DATA", "sector %u was written with %llx", l->sector, (unsigned long long)l->stamp);
 		return;
 	}
+	if (l->generation > c->gone_generation)
+		crash_violation(c, "GONE", "sector %u was written for a domain that is gone", l->sector);
 	if (r->answered)
 		crash_violation(c, "NO-RESURRECT", "sector %u was written by request %u after its answer", l->sector,
 			      (unsigned)(r - c->req));
@@ -131,7 +124,7 @@ static bool touches(const struct crash_req *r, int sector)
 
 static bool may_fail(const struct crash_check *c, const struct crash_req *r)
 {
-	return touches(r, c->bad_sector) || c->convicted || ((r->op == 'F' || r->op == 'B') && c->flush_failed);
+	return touches(r, c->bad_sector) || (c->killer >= 0 ? touches(r, c->killer) : c->convicted) || ((r->op == 'F' || r->op == 'B') && c->flush_failed);
 }
 
 void crash_check_answer(struct crash_check *c, const struct crash_req *r)
@@ -234,6 +227,11 @@ static void check_register(struct crash_check *c, unsigned sector, uint64_t fina
 
 void crash_check_registers(struct crash_check *c, const uint64_t image[DISK_SECTORS])
 {
+	unsigned touched = 0;
+
+	for (unsigned i = 0; i < c->nreqs; i++)
+		touched = MAX(touched, c->req[i].op == 'X' ? 0u : (unsigned)c->req[i].first + c->req[i].n);
 	for (unsigned s = 0; s < DISK_SECTORS; s++)
-		check_register(c, s, image[s]);
+		if (s < touched || image[s])
+			check_register(c, s, image[s]);
 }

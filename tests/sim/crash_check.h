@@ -15,6 +15,8 @@
  *   LIVENESS       all is answered in bounded time once the kills stop
  *   BROKEN         a legal guest's device is never declared broken
  *   DATA           what reaches the disk is what the guest wrote
+ *   INNOCENT       nobody is given up as poison who did not kill
+ *   GONE           nothing is done again for a domain that is gone
  */
 #ifndef BULKHEAD_TESTS_SIM_CRASH_CHECK_H
 #define BULKHEAD_TESTS_SIM_CRASH_CHECK_H
@@ -55,18 +57,22 @@ struct crash_check {
 	const char *invariant; /* the first that was violated; NULL: none */
 	char text[256];
 	uint64_t now;
-	unsigned nreqs;
-	struct crash_req req[REQS_MAX];
 	bool flush_failed;	  /* the disk failed one */
 	int bad_sector;		  /* fails; -1: none */
+	int killer;		  /* who writes it kills the backend; -1: none */
 	unsigned convicted;	  /* requests that the backend gave up as poison */
+	uint64_t gone_generation; /* the last one while the domain ran */
 	const struct crash_log *log;
+	unsigned nreqs;
+	struct crash_req req[REQS_MAX]; /* last: cleared by its length only */
 };
+
+void crash_check_init(struct crash_check *c);
 
 void crash_violation(struct crash_check *c, const char *invariant, const char *fmt, ...) PRINTF_LIKE(3, 4);
 uint64_t crash_stamp(const struct crash_check *c, const struct crash_req *r, unsigned k);
-/* What a discard leaves in its k-th sector. */
-uint64_t crash_discard_stamp(unsigned first, unsigned n, unsigned k);
+/* What request number i (discards, too) leaves in its k-th sector. */
+static inline uint64_t crash_stamp_of(unsigned i, unsigned k) { return (uint64_t)(i + 1) << 16 | k; }
 bool crash_is_write(const struct crash_req *r);
 bool crash_is_read(const struct crash_req *r);
 

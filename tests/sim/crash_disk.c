@@ -1,5 +1,6 @@
 #include "tests/sim/crash_disk.h"
 
+#include "recovery/journal/jrnl.h"
 #include "ring/base/check.h"
 
 #include <errno.h>
@@ -28,10 +29,27 @@ static struct disk_queue *to_queue(struct engine_queue *q) { return CONTAINER_OF
 
 static bool in_flight(const struct crash_disk *d, uint64_t below)
 {
-	for (unsigned i = 0; i < DISK_OPS_MAX; i++)
+	for (unsigned i = 0; i < d->nops; i++)
 		if (d->op[i].used && d->op[i].generation < below)
 			return true;
 	return false;
+}
+
+static bool in_flight_of(const struct crash_disk *d, uint64_t generation)
+{
+	for (unsigned i = 0; i < d->nops; i++)
+		if (d->op[i].used && d->op[i].generation == generation)
+			return true;
+	return false;
+}
+
+/* The rule that is missing: had all generations one lock byte, who holds it would say nothing of those that never got it. */
+static int one_byte_poll(struct crash_disk *d, uint64_t generation)
+{
+	if (d->byte != generation && in_flight_of(d, d->byte))
+		return 0;
+	d->byte = generation;
+	return 1;
 }
 
 static int disk_own(struct engine *e, uint64_t g, bool fresh)
@@ -44,10 +62,20 @@ static int disk_own(struct engine *e, uint64_t g, bool fresh)
 		crash_violation(s->d->check, "ONE-WRITER", "generation %llu owns the disk after %llu", (unsigned long long)g,
 			      (unsigned long long)s->d->owner);
 	s->d->owner = s->generation = g;
+	if (MUTANT(ONE_FENCE_BYTE))
+		one_byte_poll(s->d, g);
 	return 0;
 }
 
-static int disk_fence_poll(struct engine *e) { return !in_flight(to_engine(e)->d, to_engine(e)->generation); }
+static int disk_fence_poll(struct engine *e)
+{
+	struct crash_engine *s = to_engine(e);
+
+	if (MUTANT(ONE_FENCE_BYTE))
+		return one_byte_poll(s->d, s->generation);
+	return !in_flight(s->d, s->generation);
+}
+
 static int disk_resize(struct engine *e, uint64_t *sectors) { return (void)e, (void)sectors, 0; }
 static void disk_close(struct engine *e) { free(to_engine(e)); }
 static void disk_queue_close(struct engine_queue *q) { (void)q; }
@@ -63,6 +91,13 @@ static int disk_queue_open(struct engine *e, unsigned index, struct engine_queue
 	return 0;
 }
 
+static bool kills(const struct crash_disk *d, const struct engine_req *r)
+{
+	int at = d->check->killer;
+
+	return at >= 0 && r->op == ENGINE_WRITE && (unsigned)at >= r->off / 512 && (unsigned)at < (r->off + r->len) / 512;
+}
+
 static void disk_submit(struct engine_queue *q, struct engine_req *r)
 {
 	struct crash_engine *s = to_engine(q->engine);
@@ -70,14 +105,19 @@ static void disk_submit(struct engine_queue *q, struct engine_req *r)
 	unsigned i = 0;
 
 	d->point();
+	if (kills(d, r))
+		d->poisoned();
 	if (!s->generation)
 		crash_violation(d->check, "ONE-WRITER", "a request before the disk was owned");
-	while (i < DISK_OPS_MAX && d->op[i].used)
+	while (i < d->nops && d->op[i].used)
 		i++;
+	d->nops = MAX(d->nops, i + 1);
 	CHECK(i < DISK_OPS_MAX && (r->op == ENGINE_FLUSH || r->op == ENGINE_DISCARD || r->iovcnt == 1));
 	d->op[i] = (struct crash_op){.used = true, .op = r->op, .by = s, .queue = to_queue(q)->index, .generation = s->generation,
 				   .r = r, .data = r->iov ? r->iov->iov_base : NULL, .first = (unsigned)(r->off / 512),
 				   .n = (unsigned)(r->len / 512)};
+	if (r->op == ENGINE_DISCARD)
+		d->op[i].whose = d->whose(&s->e, to_queue(q)->index, r);
 	d->point();
 }
 
@@ -86,6 +126,8 @@ static void finish(struct crash_op *o, int result)
 	struct disk_queue *q = &o->by->queue[o->queue];
 
 	o->used = false;
+	while (o->by->d->nops && !o->by->d->op[o->by->d->nops - 1].used)
+		o->by->d->nops--;
 	if (o->dead)
 		return;
 	o->r->result = result;
@@ -97,26 +139,61 @@ static void finish(struct crash_op *o, int result)
 
 static bool writes(const struct crash_op *o) { return o->op == ENGINE_WRITE || o->op == ENGINE_DISCARD; }
 
+static void land_stamp(struct crash_disk *d, const struct crash_op *o, unsigned s, uint64_t stamp)
+{
+	CHECK(d->log.n < DISK_LOG_MAX);
+	d->sector[s] = stamp;
+	d->log.at[d->log.n++] = (struct crash_landing){.sector = (uint16_t)s, .stamp = stamp, .generation = o->generation};
+	crash_check_landing(d->check);
+}
+
+/* Sectors of the units of o that it does not write itself; where their n-th is kept. */
+static unsigned edges(const struct crash_disk *d, const struct crash_op *o, unsigned *sector)
+{
+	unsigned from = o->first / d->unit * d->unit, to = (o->first + o->n + d->unit - 1) / d->unit * d->unit, n = 0;
+
+	if (d->unit == 1 || o->op != ENGINE_WRITE)
+		return 0;
+	for (unsigned s = from; s < to; s++)
+		if (s < o->first || s >= o->first + o->n)
+			sector[n++] = s;
+	return n;
+}
+
+static void read_edges(struct crash_disk *d, struct crash_op *o)
+{
+	unsigned sector[2 * DISK_UNIT_MAX], n = edges(d, o, sector);
+
+	for (unsigned i = 0; i < n; i++)
+		o->edge[i] = d->sector[sector[i]];
+}
+
+static void write_edges(struct crash_disk *d, struct crash_op *o)
+{
+	unsigned sector[2 * DISK_UNIT_MAX], n = edges(d, o, sector);
+
+	for (unsigned i = 0; i < n; i++)
+		if (d->sector[sector[i]] != o->edge[i])
+			land_stamp(d, o, sector[i], o->edge[i]);
+}
+
 static void land(struct crash_disk *d, struct crash_op *o)
 {
 	unsigned s = o->first + o->pos;
 	const uint64_t *from = o->op == ENGINE_WRITE ? o->data + (size_t)o->pos * WORDS : NULL;
-	uint64_t stamp = from ? from[0] : crash_discard_stamp(o->first, o->n, o->pos);
+	uint64_t stamp = from ? from[0] : crash_stamp_of(o->whose, o->pos);
 
 	for (unsigned i = 1; from && i < WORDS; i++)
 		if (from[i] != stamp)
 			crash_violation(d->check, "DATA", "sector %u was written half old, half new", s);
-	for (unsigned i = 0; i < DISK_OPS_MAX; i++) {
+	for (unsigned i = 0; i < d->nops; i++) {
 		const struct crash_op *p = &d->op[i];
 
 		if (p->used && p->kicked && p->generation > o->generation && writes(p) && s >= p->first && s < p->first + p->n)
 			crash_violation(d->check, "ONE-WRITER", "generation %llu wrote sector %u while generation %llu did",
 				      (unsigned long long)o->generation, s, (unsigned long long)p->generation);
 	}
-	CHECK(d->log.n < DISK_LOG_MAX);
-	d->sector[s] = stamp;
-	d->log.at[d->log.n++] = (struct crash_landing){.sector = (uint16_t)s, .stamp = stamp, .generation = o->generation};
-	crash_check_landing(d->check);
+	land_stamp(d, o, s, stamp);
 }
 
 static int flush(struct crash_disk *d, const struct crash_op *o)
@@ -158,8 +235,10 @@ static void progress(struct crash_disk *d, struct crash_op *o)
 		for (unsigned i = 0; o->op == ENGINE_READ && i < WORDS; i++)
 			o->data[(size_t)o->pos * WORDS + i] = d->sector[o->first + o->pos];
 	}
-	if (o->pos == o->n)
-		finish(o, 0);
+	if (o->pos < o->n)
+		return;
+	write_edges(d, o);
+	finish(o, 0);
 }
 
 static void disk_kick(struct engine_queue *q)
@@ -167,7 +246,7 @@ static void disk_kick(struct engine_queue *q)
 	struct crash_engine *s = to_engine(q->engine);
 	struct crash_disk *d = s->d;
 
-	for (unsigned i = 0; i < DISK_OPS_MAX; i++) {
+	for (unsigned i = 0; i < d->nops; i++) {
 		struct crash_op *o = &d->op[i];
 
 		if (!o->used || o->kicked || o->by != s || o->queue != to_queue(q)->index)
@@ -175,6 +254,7 @@ static void disk_kick(struct engine_queue *q)
 		o->kicked = true;
 		o->due = d->time + crash_below(d->rng, d->delay + 1);
 		o->flush_from = d->log.n;
+		read_edges(d, o);
 		if (crash_below(d->rng, 4) == 0)
 			progress(d, o); /* a cache answers at once */
 	}
@@ -214,7 +294,7 @@ static const struct engine_ops disk_ops = {
 
 void crash_disk_init(struct crash_disk *d, struct crash_rng *rng, struct crash_check *check, void (*point)(void))
 {
-	memset(d, 0, offsetof(struct crash_disk, log));
+	memset(d, 0, offsetof(struct crash_disk, op));
 	d->log.n = 0;
 	d->rng = rng;
 	d->check = check;
@@ -233,7 +313,7 @@ struct engine *crash_disk_open(struct crash_disk *d)
 			       .info = {.sectors = DISK_SECTORS,
 					.sector_size = 512,
 					.physical_size = 512,
-					.write_unit = 512,
+					.write_unit = 512 * d->unit,
 					.buffer_align = 512,
 					.discard_granularity = 512,
 					.fence = ENGINE_FENCE_LOCK,
@@ -244,7 +324,7 @@ struct engine *crash_disk_open(struct crash_disk *d)
 
 void crash_disk_died(struct crash_disk *d, struct engine *e)
 {
-	for (unsigned i = 0; i < DISK_OPS_MAX; i++) {
+	for (unsigned i = 0; i < d->nops; i++) {
 		struct crash_op *o = &d->op[i];
 
 		if (!o->used || o->by != to_engine(e))
@@ -255,8 +335,10 @@ void crash_disk_died(struct crash_disk *d, struct engine *e)
 			o->used = false; /* never began, or was cancelled */
 			continue;
 		}
-		if (!o->kicked)
+		if (!o->kicked) {
 			o->flush_from = d->log.n;
+			read_edges(d, o);
+		}
 		o->kicked = true;
 		o->due = d->time + crash_below(d->rng, d->linger + 1);
 	}
@@ -264,11 +346,11 @@ void crash_disk_died(struct crash_disk *d, struct engine *e)
 
 void crash_disk_step(struct crash_disk *d)
 {
-	unsigned at = crash_below(d->rng, DISK_OPS_MAX);
+	unsigned n = d->nops, at = n > 1 ? crash_below(d->rng, n) : 0;
 
 	d->time++;
-	for (unsigned i = 0; i < DISK_OPS_MAX; i++) {
-		struct crash_op *o = &d->op[(at + i) % DISK_OPS_MAX];
+	for (unsigned i = 0; i < n; i++) {
+		struct crash_op *o = &d->op[at + i < n ? at + i : at + i - n];
 
 		if (o->used && o->kicked && o->due <= d->time)
 			progress(d, o);

@@ -50,6 +50,33 @@ static bool filled(const uint64_t *p, size_t words, uint64_t value)
 	return true;
 }
 
+/* Pages keep their contents from run to run, and are as they were when a run went well. */
+static bool as_left[GUEST_QUEUES_MAX];
+static uint64_t canary_page[WORDS_PER_PAGE];
+
+static void make_pages(struct crash_guest *g, struct crash_guest_queue *q)
+{
+	bool *clean = &as_left[q - g->q];
+	void *mem;
+
+	CHECK(hv_alloc(g->hv, 1, &q->ring) == 0 && hv_alloc(g->hv, GUEST_RING_MAX * GUEST_PAGES, &mem) == 0);
+	memset(q->ring, 0, offsetof(struct blkif_sring, ring) + sizeof(union entry) * g->nr);
+	q->pages = mem;
+	if (!*clean) {
+		fill(canary_page, WORDS_PER_PAGE, CANARY);
+		fill(page(q, 0, 0), (size_t)GUEST_RING_MAX * GUEST_PAGES * WORDS_PER_PAGE, CANARY);
+	}
+	*clean = false;
+}
+
+static bool is_canary(const struct crash_guest_queue *q, unsigned tag)
+{
+	for (unsigned i = 0; i < GUEST_PAGES; i++)
+		if (memcmp(page(q, tag, i), canary_page, BH_PAGE_SIZE) != 0)
+			return false;
+	return true;
+}
+
 static void grant_pages(struct crash_guest *g, struct crash_guest_queue *q, unsigned tag)
 {
 	struct hv_grant gr[GUEST_PAGES];
@@ -64,10 +91,8 @@ static void grant_pages(struct crash_guest *g, struct crash_guest_queue *q, unsi
 static void open_queue(struct crash_guest *g, struct crash_guest_queue *q, uint64_t base)
 {
 	struct hv_grant ring;
-	void *mem;
 
-	CHECK(hv_alloc(g->hv, 1, &q->ring) == 0 && hv_alloc(g->hv, g->nr * GUEST_PAGES, &mem) == 0);
-	q->pages = mem;
+	make_pages(g, q);
 	ring = (struct hv_grant){.page = q->ring};
 	CHECK(hv_grant(g->hv, 0, &ring, 1) == 0 && hv_port_alloc(g->hv, 0, &q->port) == 0);
 	q->ring_gref = ring.gref;
@@ -77,7 +102,6 @@ static void open_queue(struct crash_guest *g, struct crash_guest_queue *q, uint6
 	sring(q)->req_event = sring(q)->rsp_event = (uint32_t)base + 1;
 	for (unsigned t = 0; t < g->nr; t++) {
 		q->tag[t].req = -1;
-		fill(page(q, t, 0), GUEST_PAGES * WORDS_PER_PAGE, CANARY);
 		if (g->persistent)
 			grant_pages(g, q, t);
 	}
@@ -230,7 +254,7 @@ static void encode(struct crash_guest_queue *q, unsigned tag, const struct crash
 
 static void check_canary(struct crash_guest *g, struct crash_guest_queue *q, unsigned tag)
 {
-	if (!filled(page(q, tag, 0), GUEST_PAGES * WORDS_PER_PAGE, CANARY))
+	if (!is_canary(q, tag))
 		crash_violation(g->check, "NO-LATE-DMA", "a page of queue %u was written after the answer, or beside the sectors asked for",
 			      (unsigned)(q - g->q));
 }
@@ -258,7 +282,7 @@ static void post_one(struct crash_guest *g, struct crash_guest_queue *q)
 
 static void post(struct crash_guest *g, struct crash_guest_queue *q)
 {
-	unsigned n = 1 + crash_below(g->rng, g->batch);
+	unsigned n = g->exact ? g->batch : 1 + crash_below(g->rng, g->batch);
 	uint32_t old = q->req_prod, event;
 
 	while (n-- && *q->script && q->outstanding < g->nr)
@@ -374,4 +398,18 @@ void crash_guest_check_pages(struct crash_guest *g)
 	for (unsigned i = 0; i < g->nqueues; i++)
 		for (unsigned t = 0; t < g->nr; t++)
 			check_canary(g, &g->q[i], t);
+	for (unsigned i = 0; i < g->nqueues; i++)
+		as_left[i] = !g->check->invariant;
+}
+
+void crash_guest_spoil_list(struct crash_guest *g, unsigned queue, uint64_t index)
+{
+	struct crash_guest_queue *q = &g->q[queue];
+
+	for (unsigned t = 0; t < g->nr; t++) {
+		const struct crash_req *r = q->tag[t].req >= 0 ? &g->check->req[q->tag[t].req] : NULL;
+
+		if (r && r->index == index && (r->op == 'I' || r->op == 'J'))
+			fill(page(q, t, GUEST_DATA_PAGES), WORDS_PER_PAGE, ~CANARY);
+	}
 }

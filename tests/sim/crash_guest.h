@@ -42,7 +42,7 @@ struct crash_guest {
 	struct crash_rng *rng;
 	struct crash_check *check;
 	unsigned nqueues, nr, batch;
-	bool persistent, poller;
+	bool exact, persistent, poller; /* exact: batches are as large as they may be */
 	struct crash_guest_queue q[GUEST_QUEUES_MAX];
 };
 
@@ -52,6 +52,8 @@ void crash_guest_open(struct crash_guest *g, struct hv *hv, uint64_t base, const
 void crash_guest_step(struct crash_guest *g, unsigned i);
 /* All is posted and answered. */
 bool crash_guest_done(const struct crash_guest *g);
+/* The list of the request at index, if it is an indirect one that waits for its answer, becomes nonsense. */
+void crash_guest_spoil_list(struct crash_guest *g, unsigned queue, uint64_t index);
 void crash_guest_check_pages(struct crash_guest *g);
 
 #endif

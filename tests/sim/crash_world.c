@@ -1,186 +1,200 @@
-#include "tests/sim/crash_world.h"
+#include "tests/sim/crash_world_priv.h"
 
-#include "backend/blk/blkback_priv.h"
 #include "recovery/journal/jrnl.h"
-#include "ring/os/clock.h"
 #include "ring/base/check.h"
-#include "tests/sim/crash_disk.h"
-#include "tests/sim/sim_hv_priv.h"
+#include "ring/os/clock.h"
+#include "tests/sim/crash_hv.h"
 
-#include <setjmp.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define STEPS_MAX 6000u /* after which all must have been answered */
 #define STALL_STEPS 40u
+#define ZOMBIE_STEPS 60u /* who is taken for dead is killed after so many, if it does not come to its point */
 
-struct stub_queue {
-	struct hv_port *port;
-	void *ring;
-	bool asleep, polls;
-};
-
-struct world {
-	const struct workload *wl;
-	const struct plan *plan;
-	struct crash_rng rng;
-	struct crash_check check;
-	struct crash_guest guest;
-	struct sim_hv *sim;
-	struct hv *guest_hv, *sup, *stub;
-	hv_domid_t dom;
-	struct hv_port *sup_port[GUEST_QUEUES_MAX];
-	struct conn_id conn;
-	void *journal;
-	size_t journal_bytes;
-	bool connected; /* the first start was over once */
-	/* the incarnation */
-	struct engine *engine;
-	struct blkback *back;
-	struct stub_queue q[GUEST_QUEUES_MAX];
-	bool alive, inside; /* inside: its code runs, and may die */
-	bool stalling;	    /* it is about to; what else runs may not */
-	int turning;	    /* the queue whose turn it is; -1: the control thread */
-	unsigned number, points, start_points, kill_at, down;
-	jmp_buf die;
-	struct crash_disk disk; /* last: the log is large, and cleared by its length only */
-};
-
-static struct world *the; /* the run that is on */
+static struct crash_world *the; /* the run that is on */
 
 uint64_t crash_now(void) { return the ? the->disk.time * NS_PER_US : 0; }
 
 /* ---- death */
 
-static void step_others(struct world *w, unsigned except);
+static void step_others(struct crash_world *w, unsigned except);
 
-void crash_point(void)
+static NORETURN void die(struct crash_world *w)
 {
-	struct world *w = the;
-
-	if (!w || !w->inside)
-		return;
-	w->points++;
-	if (w->points != w->kill_at)
-		return;
-	w->inside = false;
-	w->stalling = true;
-	if (w->plan->stall && w->turning >= 0 && w->guest.nqueues > 1)
-		for (unsigned i = 0; i < STALL_STEPS; i++)
-			step_others(w, (unsigned)w->turning);
+	w->inside = NULL;
 	w->stalling = false;
 	longjmp(w->die, 1);
 }
 
+static void stall(struct crash_world *w)
+{
+	w->inside = NULL;
+	w->stalling = true;
+	for (unsigned i = 0; i < STALL_STEPS; i++)
+		step_others(w, (unsigned)w->turning);
+}
+
+static void point(void)
+{
+	struct crash_world *w = the;
+
+	if (!w || !w->inside)
+		return;
+	if (w->inside == &w->old) {
+		if (--w->old_left == 0)
+			die(w);
+		return;
+	}
+	w->points++;
+	if (w->points != w->kill_at)
+		return;
+	if (w->plan->zombie && !w->given_up) {
+		w->given_up = true;
+		w->kill_at += w->plan->zombie;
+		return;
+	}
+	if (w->plan->stall && w->turning >= 0 && w->guest.nqueues > 1)
+		stall(w);
+	die(w);
+}
+
+void crash_store(const void *where)
+{
+	struct crash_world *w = the;
+
+	if (w && w->inside && (w->plan->words || crash_is_looked_at(w, where)))
+		point();
+}
+
+/* A request that kills who submits it. */
+static void poisoned(void)
+{
+	the->own = true;
+	die(the);
+}
+
+/* The request whose slot of the journal says so. */
+static unsigned whose(const struct engine *e, unsigned queue, const struct engine_req *r)
+{
+	const struct crash_world *w = the;
+	const struct blkback *b = w->cur.engine == e ? w->cur.back : w->old.back;
+	uint64_t index = b->q[queue].j->slot[CONTAINER_OF(r, const struct blk_work, er)->slot].index;
+
+	for (unsigned i = 0; i < w->check.nreqs; i++)
+		if (w->check.req[i].queue == queue && w->check.req[i].index == index)
+			return i;
+	return REQS_MAX;
+}
+
 void crash_check_failed(const char *file, int line, const char *what)
 {
-	struct world *w = the;
+	struct crash_world *w = the;
 
 	if (!w || !(w->inside || w->stalling)) {
 		fprintf(stderr, "%s:%d: %s\n", file, line, what);
 		abort();
 	}
 	crash_violation(&w->check, "CHECK", "%s:%d: %s", file, line, what);
-	w->inside = w->stalling = false;
-	longjmp(w->die, 1);
+	die(w);
 }
 
-static int notify(struct hv_port *p)
+/* Its memory stays until the end of the run: its I/O may still be at work on it. */
+static void bury(struct crash_world *w, struct crash_stub *s)
 {
-	crash_point();
-	return sim_hv_ops.port_notify(p);
+	crash_disk_died(&w->disk, s->engine);
+	crash_hv_kill(s->hv);
+	w->grave[w->ngraves++] = *s;
+	*s = (struct crash_stub){0};
 }
 
-/* What of the dead's memory can be found. Buffers stay: its I/O may still be at work on them. */
-static void bury(struct blkback *b)
+static void died(struct crash_world *w)
 {
-	for (uint32_t i = 0; i < b->conn.nqueues; i++) {
-		free(b->q[i].work);
-		free(b->q[i].free);
-		free(b->q[i].done);
-	}
-	blk_ranges_close(b->ranges);
-	free(b);
-}
-
-static void died(struct world *w)
-{
-	w->inside = w->alive = false;
-	bury(w->back);
-	w->back = NULL;
-	crash_disk_died(&w->disk, w->engine);
-	sim_hv_kill(w->stub);
-	w->stub = NULL;
+	bury(w, &w->cur);
+	w->given_up = false;
+	w->own_fault = w->plan->own_fault || w->own;
+	w->own = false;
 	w->down = crash_below(&w->rng, 4);
+	if (w->plan->gone && !w->gone) {
+		w->gone = true;
+		w->check.gone_generation = w->disk.owner;
+		crash_hv_shutdown();
+	}
 }
 
 /* ---- birth */
 
 static void on_event(void *arg, enum blkback_event e, uint64_t value, const char *text)
 {
-	struct world *w = arg;
+	struct crash_world *w = arg;
 
 	(void)value;
 	if (e == BLKBACK_BROKEN_RING || e == BLKBACK_BROKEN_JOURNAL)
 		crash_violation(&w->check, "BROKEN", "%s", text);
-	if (e == BLKBACK_POISON)
-		w->check.convicted++;
+	if (e != BLKBACK_POISON)
+		return;
+	w->check.convicted++;
+	if (!w->plan->own_fault && !w->wl->killer)
+		crash_violation(&w->check, "INNOCENT", "%s", text);
 }
 
-static void open_stub(struct world *w, struct blkback_open *o)
+static void open_stub(struct crash_world *w, struct blkback_open *o)
 {
-	static struct hv_ops ops;
+	struct crash_stub *s = &w->cur;
 	int fds[HV_PORT_FDS];
 
 	*o = (struct blkback_open){.conn = &w->conn, .journal = w->journal, .journal_bytes = w->journal_bytes,
 				   .nslots = w->wl->nr, .event = on_event, .event_arg = w};
-	CHECK(sim_hv_open(w->sim, &(struct hv_open){.role = HV_STUB, .guest = w->dom}, &w->stub) == 0);
-	ops = sim_hv_ops;
-	ops.port_notify = notify;
-	w->stub->ops = &ops;
-	o->hv = w->stub;
-	o->engine = w->engine = crash_disk_open(&w->disk);
+	o->hv = s->hv = crash_hv_stub();
+	o->engine = s->engine = crash_disk_open(&w->disk);
 	for (unsigned i = 0; i < w->guest.nqueues; i++) {
 		size_t n = hv_port_fds(w->sup_port[i], fds);
 
-		CHECK(hv_map_ring(w->stub, w->dom, &w->guest.q[i].ring_gref, 1, &o->ring[i]) == 0);
-		CHECK(hv_port_adopt(w->stub, fds, n, hv_port_number(w->sup_port[i]), &o->port[i]) == 0);
-		w->q[i] = (struct stub_queue){.port = o->port[i], .ring = o->ring[i]};
+		CHECK(hv_map_ring(s->hv, CRASH_HV_DOMAIN, &w->guest.q[i].ring_gref, 1, &o->ring[i]) == 0);
+		CHECK(hv_port_adopt(s->hv, fds, n, hv_port_number(w->sup_port[i]), &o->port[i]) == 0);
+		s->q[i] = (struct crash_stub_queue){.port = o->port[i]};
 	}
 }
 
-static void start(struct world *w)
+/* The supervisor's part: fresh until somebody said that he was connected; then resume, and who made the last one die. */
+static void start(struct crash_world *w)
 {
 	struct blkback_open o;
 	struct blkback_started s;
 	int rc;
 
 	open_stub(w, &o);
-	CHECK(blkback_prepare(&o, &w->back) == 0);
-	w->alive = w->inside = true;
+	CHECK(blkback_prepare(&o, &w->cur.back) == 0);
 	w->turning = -1;
-	rc = blkback_start(w->back, w->connected ? BLKBACK_RESUME : BLKBACK_FRESH, w->plan->own_fault, &s);
-	w->inside = false;
-	w->start_points = w->points;
+	w->inside = &w->cur;
+	point(); /* made, and not yet told to begin */
+	rc = blkback_start(w->cur.back, w->connected ? BLKBACK_RESUME : BLKBACK_FRESH, w->own_fault, &s);
 	if (rc)
 		crash_violation(&w->check, "BROKEN", "the start of incarnation %u failed with %d", w->number, rc);
+	point(); /* begun, and has not said so */
 	w->connected = true;
+	point();
+	w->inside = NULL;
+	w->start_points = w->points;
 }
 
 /* ---- life */
 
-static void turn(struct world *w, unsigned i)
+static void turn(struct crash_world *w, struct crash_stub *s, unsigned i)
 {
-	struct stub_queue *q = &w->q[i];
-	struct blkback_queue *bq = blkback_get_queue(w->back, i);
+	struct crash_stub_queue *q = &s->q[i];
+	struct blkback_queue *bq = blkback_get_queue(s->back, i);
 	unsigned did;
 
 	if (q->asleep) {
-		bool event = crash_disk_event(w->engine, i), port = hv_port_clear(q->port) > 0;
+		bool event = crash_disk_event(s->engine, i), port = crash_hv_pending(q->port);
 
 		if (!event && !port && !(q->polls && crash_below(&w->rng, 3) == 0))
 			return;
+		if (port)
+			hv_port_clear(q->port);
 		q->asleep = false;
 	}
 	did = blkback_turn(bq, 1 + crash_below(&w->rng, 4));
@@ -190,107 +204,127 @@ static void turn(struct world *w, unsigned i)
 }
 
 /* A turn of queue i that may be its last. */
-static void live(struct world *w, unsigned i)
+static void live(struct crash_world *w, struct crash_stub *s, unsigned i)
 {
 	w->turning = (int)i;
-	w->inside = true;
-	turn(w, i);
-	w->inside = false;
+	w->inside = s;
+	turn(w, s, i);
+	w->inside = NULL;
 }
 
-static void step_others(struct world *w, unsigned except)
+static void step_guest(struct crash_world *w, unsigned first)
+{
+	for (unsigned i = 0; i < w->guest.nqueues && !w->gone; i++)
+		crash_guest_step(&w->guest, (i + first) % w->guest.nqueues);
+	if (w->wl->fickle && w->cur.back && w->connected)
+		crash_change_mind(w);
+}
+
+static void step_others(struct crash_world *w, unsigned except)
 {
 	for (unsigned i = 0; i < w->guest.nqueues; i++) {
-		crash_guest_step(&w->guest, i);
-		if (i != except && w->alive)
-			turn(w, i);
+		step_guest(w, 0);
+		if (i != except && w->cur.back)
+			turn(w, &w->cur, i);
 	}
 	crash_disk_step(&w->disk);
 }
 
-static void step(struct world *w, struct outcome *out)
+/* One who was taken for dead and is not, and whose successor did not wait for the journal's lock. */
+static void step_old(struct crash_world *w)
+{
+	if (setjmp(w->die) == 0) {
+		for (unsigned i = 0; i < w->guest.nqueues; i++)
+			live(w, &w->old, i);
+		if (w->zombie_steps++ < ZOMBIE_STEPS)
+			return;
+	}
+	bury(w, &w->old);
+}
+
+/* What the lock on the journal forbids: two owners at once. */
+static bool may_start(struct crash_world *w)
+{
+	if (w->gone && !MUTANT(REPLAY_GONE) && hv_domain_state(w->sup, CRASH_HV_DOMAIN) != 1)
+		return false;
+	if (!w->given_up || !w->cur.back)
+		return !w->cur.back;
+	if (MUTANT(NO_JOURNAL_LOCK) && !w->old.back) {
+		w->old = w->cur;
+		w->old_left = w->kill_at - w->points;
+		w->cur = (struct crash_stub){0};
+		w->given_up = false;
+		w->zombie_steps = 0;
+		w->number++;
+		return true;
+	}
+	return false;
+}
+
+static void kept(struct crash_world *w, struct outcome *out)
+{
+	unsigned n = MIN(w->number, KILLS_MAX);
+
+	out->points[n] = w->points;
+	out->start_points[n] = w->start_points ? w->start_points : w->points;
+	out->incarnations = w->number + !w->cur.back;
+	w->number += !w->cur.back;
+}
+
+static void step(struct crash_world *w, struct outcome *out)
 {
 	unsigned first = crash_below(&w->rng, 2);
 
-	for (unsigned i = 0; i < w->guest.nqueues; i++)
-		crash_guest_step(&w->guest, (i + first) % w->guest.nqueues);
+	step_guest(w, first);
 	crash_disk_step(&w->disk);
-	if (!w->alive && w->down-- > 0)
+	if (w->old.back)
+		step_old(w);
+	if (!w->cur.back && w->down-- > 0)
 		return;
 	if (setjmp(w->die) == 0) {
-		if (!w->alive) {
+		if (may_start(w)) {
 			w->points = w->start_points = 0;
 			w->kill_at = w->number < w->plan->nkills ? w->plan->kill[w->number] : 0;
 			start(w);
+		} else if (!w->cur.back) {
+			return;
 		}
 		for (unsigned i = 0; i < w->guest.nqueues; i++)
-			live(w, (i + first) % w->guest.nqueues);
+			live(w, &w->cur, (i + first) % w->guest.nqueues);
+		if (w->given_up && w->zombie_steps++ > ZOMBIE_STEPS)
+			died(w);
 	} else {
 		died(w);
 	}
-	out->points[w->number] = w->points;
-	out->start_points[w->number] = w->start_points ? w->start_points : w->points;
-	if (!w->alive)
-		out->incarnations = ++w->number;
+	kept(w, out);
 }
 
-/* ---- the end */
-
-static void check_queue(struct world *w, unsigned i)
-{
-	const struct blkback_queue *q = blkback_get_queue(w->back, i);
-	const struct jrnl_q *j = q->j;
-	uint64_t all = w->guest.q[i].next;
-	const struct blkif_sring *s = q->ring.sring;
-
-	if (jrnl_seq_of(j->hdr->req_cons) != all || jrnl_seq_of(j->hdr->rsp_prod) != all || s->rsp_prod != (uint32_t)all)
-		crash_violation(&w->check, "CONSERVE", "queue %u: req_cons %llu, rsp_prod %llu, ring's %u, of %llu", i,
-			      (unsigned long long)jrnl_seq_of(j->hdr->req_cons), (unsigned long long)jrnl_seq_of(j->hdr->rsp_prod), s->rsp_prod,
-			      (unsigned long long)all);
-	for (uint32_t k = 0; k < j->nslots; k++)
-		if (j->slot[k].state != JRNL_FREE && (j->slot[k].state != JRNL_DONE || j->slot[k].rsp_idx >= all))
-			crash_violation(&w->check, "CONSERVE", "queue %u: slot %u is live", i, k);
-	if (q->nfree != j->nslots || q->ndone || q->running || !TAILQ_EMPTY(&q->live))
-		crash_violation(&w->check, "CONSERVE", "queue %u: %u slots of %u free", i, q->nfree, j->nslots);
-	if (blk_pool_used(q->pool))
-		crash_violation(&w->check, "CONSERVE", "queue %u: %u buffer pages in use", i, blk_pool_used(q->pool));
-}
-
-static void check_end(struct world *w)
-{
-	uint32_t mapped = w->guest.nqueues;
-
-	crash_check_registers(&w->check, w->disk.sector);
-	crash_guest_check_pages(&w->guest);
-	for (unsigned i = 0; i < w->guest.nqueues; i++) {
-		check_queue(w, i);
-		mapped += blk_grants_mapped(blkback_get_queue(w->back, i)->grants);
-	}
-	if (blk_ranges_count(w->back->ranges) || w->back->flushing || w->back->suspects || w->back->gated || w->back->alone)
-		crash_violation(&w->check, "CONSERVE", "%u ranges, flush %u, %u suspects, gate %u", blk_ranges_count(w->back->ranges),
-			      w->back->flushing, w->back->suspects, w->back->gated);
-	if (hv_usage(w->stub).mapped != mapped || (!w->wl->persistent && mapped != w->guest.nqueues))
-		crash_violation(&w->check, "CONSERVE", "%u pages mapped, accounted %u", hv_usage(w->stub).mapped, mapped);
-}
-
-static bool asleep(const struct world *w)
+static bool asleep(const struct crash_world *w)
 {
 	for (unsigned i = 0; i < w->guest.nqueues; i++)
-		if (!w->q[i].asleep)
+		if (!w->cur.q[i].asleep)
 			return false;
+	return w->cur.back && !w->old.back;
+}
+
+static bool over(struct crash_world *w)
+{
+	if (!crash_disk_idle(&w->disk))
+		return false;
+	if (w->gone) /* its requests are nobody's any more */
+		return !w->cur.back || asleep(w);
+	if (!crash_guest_done(&w->guest) || !asleep(w))
+		return false;
+	crash_check_end(w);
 	return true;
 }
 
-static void drive(struct world *w, struct outcome *out)
+static void drive(struct crash_world *w, struct outcome *out)
 {
-	for (unsigned n = 0; !w->check.invariant; n++) {
-		if (w->alive && crash_guest_done(&w->guest) && crash_disk_idle(&w->disk) && asleep(w)) {
-			check_end(w);
-			return;
-		}
-		if (n == STEPS_MAX) {
-			crash_violation(&w->check, "LIVENESS", "after %u steps: unanswered %u and %u", n, w->guest.q[0].outstanding,
-				      w->guest.q[1].outstanding);
+	for (unsigned n = 0; !w->check.invariant && !over(w); n++) {
+		if (n == STEPS_MAX || w->number >= LIVES_MAX) {
+			crash_violation(&w->check, "LIVENESS", "after %u steps and %u deaths: unanswered %u and %u", n, w->number,
+				      w->guest.q[0].outstanding, w->guest.q[1].outstanding);
 			return;
 		}
 		step(w, out);
@@ -299,11 +333,11 @@ static void drive(struct world *w, struct outcome *out)
 
 /* ---- set-up */
 
-static void connect(struct world *w)
+static void connect(struct crash_world *w)
 {
 	const struct workload *wl = w->wl;
 
-	w->conn = (struct conn_id){.domid = w->dom, .devid = 51712, .type = CONN_VBD, .protocol = CONN_X86_64,
+	w->conn = (struct conn_id){.domid = CRASH_HV_DOMAIN, .devid = 51712, .type = CONN_VBD, .protocol = CONN_X86_64,
 				   .nqueues = w->guest.nqueues, .ring_pages = 1, .max_segments = 32, .epoch = 1,
 				   .features = CONN_INDIRECT | CONN_DISCARD | CONN_FLUSH | CONN_BARRIER};
 	if (wl->persistent)
@@ -312,11 +346,21 @@ static void connect(struct world *w)
 	w->journal = calloc(1, w->journal_bytes);
 	CHECK(w->journal);
 	for (unsigned i = 0; i < w->guest.nqueues; i++)
-		CHECK(hv_port_bind(w->sup, w->dom, hv_port_number(w->guest.q[i].port), &w->sup_port[i]) == 0);
+		CHECK(hv_port_bind(w->sup, CRASH_HV_DOMAIN, hv_port_number(w->guest.q[i].port), &w->sup_port[i]) == 0);
+}
+
+/* The last slot of the free list may have been used last when the connection began. */
+static void make_stale(struct jrnl_q *q, uint32_t slot)
+{
+	static const uint8_t raw[JRNL_RAW] = {BLKIF_OP_READ};
+
+	jrnl_take(q, slot, 0, raw, JRNL_RAW, 0);
+	jrnl_result(q, slot, 0);
+	jrnl_done(q, slot, 0);
 }
 
 /* A connection that has seen 'base' requests on each queue, and whose backend has just died. */
-static void age(struct world *w)
+static void age(struct crash_world *w)
 {
 	struct jrnl j;
 
@@ -326,56 +370,73 @@ static void age(struct world *w)
 	for (unsigned i = 0; i < w->guest.nqueues; i++) {
 		jrnl_taken(&j.q[i], w->wl->base);
 		jrnl_publish(&j.q[i], w->wl->base);
+		if (w->wl->stale)
+			make_stale(&j.q[i], w->wl->nr - 1);
 	}
 	w->connected = true;
 }
 
-static void setup(struct world *w)
+static void setup(struct crash_world *w)
 {
 	const struct workload *wl = w->wl;
-	static struct sim_hv *provider; /* one for all runs: making one takes longer than a run */
 
 	w->rng.state = w->plan->seed;
-	if (!provider)
-		provider = sim_hv_new(2 * GUEST_RING_MAX * GUEST_PAGES + 16);
-	w->sim = provider;
-	w->dom = sim_hv_domain(w->sim, "guest");
-	CHECK(sim_hv_open(w->sim, &(struct hv_open){.role = HV_FRONTEND, .domain = "guest"}, &w->guest_hv) == 0);
-	CHECK(sim_hv_open(w->sim, &(struct hv_open){.role = HV_SUPERVISOR}, &w->sup) == 0);
+	w->own_fault = w->plan->own_fault;
+	crash_hv_reset(point);
+	w->sup = crash_hv_supervisor();
 	w->check.bad_sector = wl->bad_sector ? wl->bad_sector : -1;
+	w->check.killer = wl->killer ? wl->killer : -1;
+	w->check.gone_generation = UINT64_MAX;
 	w->guest = (struct crash_guest){.rng = &w->rng, .check = &w->check, .nqueues = wl->script[1] ? 2 : 1, .nr = wl->nr,
-				      .batch = wl->batch, .persistent = wl->persistent, .poller = w->plan->poller};
-	crash_guest_open(&w->guest, w->guest_hv, wl->base, wl->script);
-	crash_disk_init(&w->disk, &w->rng, &w->check, crash_point);
+				      .batch = wl->batch, .exact = wl->exact, .persistent = wl->persistent,
+				      .poller = w->plan->poller};
+	crash_guest_open(&w->guest, crash_hv_guest(), wl->base, wl->script);
+	crash_disk_init(&w->disk, &w->rng, &w->check, point);
 	w->disk.delay = wl->delay;
 	w->disk.linger = wl->linger;
 	w->disk.fail_flush = wl->fail_flush;
+	w->disk.unit = wl->unit ? wl->unit : 1;
+	w->disk.poisoned = poisoned;
+	w->disk.whose = whose;
 	connect(w);
 	if (wl->base)
 		age(w);
 }
 
+static void tear_down(struct crash_world *w)
+{
+	if (w->cur.back)
+		bury(w, &w->cur);
+	if (w->old.back)
+		bury(w, &w->old);
+	for (unsigned i = 0; i < w->ngraves; i++) {
+		if (w->grave[i].back)
+			blkback_abandon(w->grave[i].back);
+		free(w->grave[i].engine);
+	}
+	free(w->journal);
+}
+
 void crash_run(const struct workload *wl, const struct plan *plan, struct outcome *out)
 {
-	static struct world w;
+	static struct crash_world w;
 
-	memset(&w, 0, offsetof(struct world, disk));
+	memset(&w, 0, offsetof(struct crash_world, check));
+	crash_check_init(&w.check);
 	w.wl = wl;
 	w.plan = plan;
 	the = &w;
 	*out = (struct outcome){0};
+	mallopt(M_MMAP_THRESHOLD, 1 << 30); /* what one run gave back is there for the next, without faults */
+	mallopt(M_TRIM_THRESHOLD, 1 << 30);
 	setup(&w);
 	drive(&w, out);
 	the = NULL;
 	out->invariant = w.check.invariant;
-	memcpy(out->text, w.check.text, sizeof(out->text));
+	if (out->invariant)
+		memcpy(out->text, w.check.text, sizeof(out->text));
 	for (unsigned i = 0; i < w.check.nreqs; i++)
 		out->answered += w.check.req[i].answered;
 	out->convicted = w.check.convicted;
-	if (w.back)
-		died(&w);
-	sim_hv_kill(w.sup);
-	sim_hv_kill(w.guest_hv);
-	sim_hv_destroy(w.sim, w.dom);
-	free(w.journal);
+	tear_down(&w);
 }
