@@ -5,8 +5,8 @@ RESULTS := $(B)/results
 E2E := $(sort $(wildcard tests/e2e/*.sh))
 E2E := $(filter-out tests/e2e/functions.sh,$(E2E))
 QUICK := $(filter $(B)/tests/unit/% $(B)/tests/conform/%,$(TESTS))
-# The crash test has one thread and takes long enough without ThreadSanitizer.
-SLOW := $(filter-out $(QUICK) $(if $(filter thread,$(SAN)),%/test_crash),$(TESTS))
+# The crash tests have one thread, so ThreadSanitizer has nothing to look at; the long ones run without AddressSanitizer too.
+SLOW := $(filter-out $(QUICK) $(if $(filter thread,$(SAN)),%/test_crash) $(if $(SAN),%/test_crash_all %/test_crash_mutants),$(TESTS))
 export BULKHEAD_BUILD := $(B)
 
 # Programs that tests start; slowfs needs libfuse3 and is left out where that is missing (its test says so).
@@ -36,6 +36,8 @@ help:
 	@echo 'make sim        the crash test alone; SEED=, N= for more than the default'
 	@echo 'make lint       layers, function length, shell scripts, man pages'
 	@echo 'make layers     prints the graph of modules'
+	@echo 'make sim-all    the long form of the exhaustive crash test: about ten minutes'
+	@echo 'make mutants    the crash tests with one rule taken out at a time: which is found by what'
 	@echo 'make install    DESTDIR= PREFIX=/usr/local: programs, nbdkit plugin, man pages, completion'
 	@echo 'make clean      removes build/'
 	@echo 'Knobs: CC=gcc|clang SAN=address,undefined|thread FAULT=1 V=1'

@@ -124,7 +124,9 @@ static bool touches(const struct crash_req *r, int sector)
 
 static bool may_fail(const struct crash_check *c, const struct crash_req *r)
 {
-	return touches(r, c->bad_sector) || (c->killer >= 0 ? touches(r, c->killer) : c->convicted) || ((r->op == 'F' || r->op == 'B') && c->flush_failed);
+	if (c->killer >= 0 ? touches(r, c->killer) : c->convicted)
+		return true;
+	return touches(r, c->bad_sector) || ((r->op == 'F' || r->op == 'B') && c->flush_failed);
 }
 
 void crash_check_answer(struct crash_check *c, const struct crash_req *r)

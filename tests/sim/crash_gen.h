@@ -2,7 +2,7 @@
  *
  * Letters: R W F B D I (I: an indirect write); up to two requests also J (an indirect read). A class of sequences is
  *   operations      all, in order
- *   ranges          up to two requests: every relation of two intervals (of Allen's thirteen the touching ones count as apart: 11).
+ *   ranges          up to two requests: every relation of two intervals (of Allen's thirteen those that touch count as apart).
  *                   From three on: who overlaps whom, for every two of which one writes, as far as intervals can; of all ranges that
  *                   do so those with the most different sectors (by who touches them), then the shortest. Reads among themselves
  *                   are left as they come.

@@ -42,7 +42,7 @@ static struct {
 	bool shut;
 	char *pages;
 	size_t npages;
-	unsigned ngrants, hint, serial, nchannels;
+	unsigned top, hint, serial, nchannels; /* top: no grant from it on was ever used */
 	struct grant grant[GRANTS];
 	struct end end[CHANNELS][2];
 	struct proc guest, supervisor;
@@ -80,6 +80,7 @@ static int op_grant(struct hv *hv, hv_domid_t dom, struct hv_grant *v, size_t n)
 		while (world.grant[at].page)
 			at = (at + 1) % GRANTS;
 		world.hint = (at + 1) % GRANTS;
+		world.top = MAX(world.top, at + 1);
 		v[i].gref = (++world.serial % 300) * GRANTS + at; /* below 99999, and none soon again */
 		world.grant[at] = (struct grant){.page = v[i].page, .gref = v[i].gref, .ro = v[i].ro};
 	}
@@ -285,7 +286,8 @@ void crash_hv_reset(void (*point)(void))
 	world.shut = false;
 	world.npages = 0;
 	world.hint = world.serial = world.nchannels = 0;
-	memset(world.grant, 0, sizeof(world.grant));
+	memset(world.grant, 0, world.top * sizeof(world.grant[0]));
+	world.top = 0;
 	memset(world.end, 0, sizeof(world.end));
 	open_proc(&world.guest, HV_FRONTEND);
 	open_proc(&world.supervisor, HV_SUPERVISOR);
@@ -307,7 +309,7 @@ void crash_hv_kill(struct hv *stub)
 {
 	struct proc *p = proc(stub);
 
-	for (unsigned i = 0; i < GRANTS; i++)
+	for (unsigned i = 0; i < world.top; i++)
 		world.grant[i].maps -= p->maps[i];
 	free(p);
 }
