@@ -93,7 +93,7 @@ void crash_check_landing(struct crash_check *c)
 		crash_violation(c, "DATA", "sector %u was written with %llx", l->sector, (unsigned long long)l->stamp);
 		return;
 	}
-	if (l->generation > c->gone_generation)
+	if (c->gone && l->generation > c->gone_generation)
 		crash_violation(c, "GONE", "sector %u was written for a domain that is gone", l->sector);
 	if (r->answered)
 		crash_violation(c, "NO-RESURRECT", "sector %u was written by request %u after its answer", l->sector,
@@ -124,7 +124,7 @@ static bool touches(const struct crash_req *r, int sector)
 
 static bool may_fail(const struct crash_check *c, const struct crash_req *r)
 {
-	if (c->killer >= 0 ? touches(r, c->killer) : c->convicted)
+	if (c->killer ? touches(r, c->killer) : c->convicted)
 		return true;
 	return touches(r, c->bad_sector) || ((r->op == 'F' || r->op == 'B') && c->flush_failed);
 }

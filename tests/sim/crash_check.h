@@ -59,9 +59,10 @@ struct crash_check {
 	uint64_t now;
 	bool flush_failed;	  /* the disk failed one */
 	int bad_sector;		  /* fails; -1: none */
-	int killer;		  /* who writes it kills the backend; -1: none */
+	int killer;		  /* who writes it kills the backend; 0: none */
 	unsigned convicted;	  /* requests that the backend gave up as poison */
-	uint64_t gone_generation; /* the last one while the domain ran */
+	bool gone;		  /* the domain does not run any more, and this was its last generation: */
+	uint64_t gone_generation;
 	const struct crash_log *log;
 	unsigned nreqs;
 	struct crash_req req[REQS_MAX]; /* last: cleared by its length only */

@@ -95,7 +95,7 @@ static bool kills(const struct crash_disk *d, const struct engine_req *r)
 {
 	int at = d->check->killer;
 
-	return at >= 0 && r->op == ENGINE_WRITE && (unsigned)at >= r->off / 512 && (unsigned)at < (r->off + r->len) / 512;
+	return at && r->op == ENGINE_WRITE && (unsigned)at >= r->off / 512 && (unsigned)at < (r->off + r->len) / 512;
 }
 
 static void disk_submit(struct engine_queue *q, struct engine_req *r)

@@ -119,6 +119,7 @@ static void died(struct crash_world *w)
 	w->down = crash_below(&w->rng, 4);
 	if (w->plan->gone && !w->gone) {
 		w->gone = true;
+		w->check.gone = true;
 		w->check.gone_generation = w->disk.owner;
 		crash_hv_shutdown();
 	}
@@ -385,8 +386,7 @@ static void setup(struct crash_world *w)
 	crash_hv_reset(point);
 	w->sup = crash_hv_supervisor();
 	w->check.bad_sector = wl->bad_sector ? wl->bad_sector : -1;
-	w->check.killer = wl->killer ? wl->killer : -1;
-	w->check.gone_generation = UINT64_MAX;
+	w->check.killer = wl->killer;
 	w->guest = (struct crash_guest){.rng = &w->rng, .check = &w->check, .nqueues = wl->script[1] ? 2 : 1, .nr = wl->nr,
 				      .batch = wl->batch, .exact = wl->exact, .persistent = wl->persistent,
 				      .poller = w->plan->poller};
