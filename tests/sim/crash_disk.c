@@ -98,6 +98,17 @@ static bool kills(const struct crash_disk *d, const struct engine_req *r)
 	return at && r->op == ENGINE_WRITE && (unsigned)at >= r->off / 512 && (unsigned)at < (r->off + r->len) / 512;
 }
 
+/* The first discard of that range that waits for its answer: enough where two alike are not in flight together. */
+static unsigned likely_whose(const struct crash_check *c, const struct crash_op *o)
+{
+	unsigned i = 0;
+
+	while (i < c->nreqs && !(c->req[i].op == 'D' && c->req[i].posted && !c->req[i].answered && c->req[i].first == o->first &&
+				 c->req[i].n == o->n))
+		i++;
+	return i;
+}
+
 static void disk_submit(struct engine_queue *q, struct engine_req *r)
 {
 	struct crash_engine *s = to_engine(q->engine);
@@ -117,7 +128,7 @@ static void disk_submit(struct engine_queue *q, struct engine_req *r)
 				   .r = r, .data = r->iov ? r->iov->iov_base : NULL, .first = (unsigned)(r->off / 512),
 				   .n = (unsigned)(r->len / 512)};
 	if (r->op == ENGINE_DISCARD)
-		d->op[i].whose = d->whose(&s->e, to_queue(q)->index, r);
+		d->op[i].whose = d->whose ? d->whose(&s->e, to_queue(q)->index, r) : likely_whose(d->check, &d->op[i]);
 	d->point();
 }
 
@@ -296,6 +307,7 @@ void crash_disk_init(struct crash_disk *d, struct crash_rng *rng, struct crash_c
 {
 	memset(d, 0, offsetof(struct crash_disk, op));
 	d->log.n = 0;
+	d->unit = 1;
 	d->rng = rng;
 	d->check = check;
 	d->point = point;

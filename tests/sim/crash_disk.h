@@ -45,7 +45,8 @@ struct crash_disk {
 	struct crash_rng *rng;
 	struct crash_check *check;
 	void (*point)(void); /* the process may die here */
-	unsigned (*whose)(const struct engine *e, unsigned queue, const struct engine_req *r); /* the number of its request */
+	/* The number of its request; NULL: guessed. */
+	unsigned (*whose)(const struct engine *e, unsigned queue, const struct engine_req *r);
 	void (*poisoned)(void); /* and dies here, of its own fault */
 	unsigned nops;	     /* in the table's beginning */
 	/* Last: cleared by their lengths only. */
