@@ -227,6 +227,7 @@ static int all_answer(struct many *m, uint64_t killed, double *answered, double 
 		for (unsigned i = 0; i < m->n; i++)
 			if (answered[i] == 0 && m->l[i].reads + m->l[i].writes != had[i]) {
 				answered[i] = (double)(now - killed) / 1e6;
+				m->l[i].pause_ns = LIGHT_NS; /* it must not take the CPU from those that are still being started */
 				left--;
 			}
 	}
