@@ -17,7 +17,7 @@
 #include "ring/base/conn.h"
 
 #define JRNL_MAGIC 0x314c4e524a484c42ull /* "BLHJRNL1" */
-#define JRNL_VERSION 1u
+#define JRNL_VERSION 2u
 #define JRNL_VALID 0x600d600du
 #define JRNL_SLOTS_MAX 512u  /* of a queue: 16 pages of 112-byte entries */
 #define JRNL_RAW 112u	     /* the largest blkif request (x86_64) */
@@ -74,6 +74,7 @@ struct jrnl_slot {
 	uint8_t raw[JRNL_RAW];
 	uint8_t pad2[16];
 };
+static_assert(sizeof(struct jrnl_slot) % 16 == 0 && offsetof(struct jrnl_slot, raw) % 16 == 0 && JRNL_RAW % 16 == 0, "copied by 16");
 static_assert(sizeof(struct jrnl_slot) == 192 && offsetof(struct jrnl_slot, raw) == 64, "three cache lines");
 
 struct jrnl_list {

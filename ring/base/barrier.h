@@ -14,6 +14,10 @@
 #define READ_ONCE_U32(p) (*(const volatile uint32_t *)(p))
 #define READ_ONCE_U64(p) (*(const volatile uint64_t *)(p))
 
+/* Two words side by side, aligned to 4. */
+typedef uint64_t once_pair __attribute__((vector_size(16), aligned(4), may_alias));
+#define READ_ONCE_PAIR(p) (*(const volatile once_pair *)(const void *)(p))
+
 #define smp_load_acquire(p) __atomic_load_n((p), __ATOMIC_ACQUIRE)
 #define smp_store_release(p, v) __atomic_store_n((p), (v), __ATOMIC_RELEASE)
 #define load_relaxed(p) __atomic_load_n((p), __ATOMIC_RELAXED)

@@ -15,6 +15,12 @@
 #define NORETURN __attribute__((noreturn))
 #define UNUSED __attribute__((unused))
 #define LIKELY(x) __builtin_expect(!!(x), 1)
+#if defined(__clang__)
+#define UNROLL(n) _Pragma("unroll")
+#else
+#define UNROLL_TEXT(x) _Pragma(#x)
+#define UNROLL(n) UNROLL_TEXT(GCC unroll n)
+#endif
 #define UNLIKELY(x) __builtin_expect(!!(x), 0)
 
 /* The unit of grants and ring pages in every Xen ABI that Bulkhead serves. */

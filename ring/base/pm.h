@@ -22,6 +22,9 @@ void pm_hook(const void *where, size_t len);
 #define PM_POINT(where, len) ((void)0)
 #endif
 
+/* Two words side by side, as one register. */
+typedef uint64_t pm_pair __attribute__((vector_size(16), may_alias));
+
 static inline void pm_store16(uint16_t *p, uint16_t v)
 {
 	PM_POINT(p, sizeof(v));
@@ -38,6 +41,17 @@ static inline void pm_store64(uint64_t *p, uint64_t v)
 {
 	PM_POINT(p, sizeof(v));
 	*(volatile uint64_t *)p = v;
+}
+
+/* To a place that is aligned to 16. May be torn by a death between the two words. */
+static inline void pm_store_pair(void *p, pm_pair v)
+{
+#ifdef PM_HOOK
+	pm_store64((uint64_t *)p, v[0]);
+	pm_store64((uint64_t *)p + 1, v[1]);
+#else
+	*(volatile pm_pair *)p = v;
+#endif
 }
 
 /* A word that recovery never reads: turn counters, times, statistics. Not a point of death of its own. */

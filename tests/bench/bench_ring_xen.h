@@ -6,6 +6,8 @@
 #include "ring/proto/blkif_abi.h"
 #include "tests/bench/bench_ring_rig.h"
 
+#include <string.h> /* the macros want it */
+
 #define mb() smp_mb()
 #define rmb() smp_rmb()
 #define wmb() smp_wmb()
