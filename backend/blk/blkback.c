@@ -7,7 +7,6 @@
 
 #define POOL_PAGES 4096u    /* of address space for each queue: 16 MiB */
 #define KEPT_GRANTS 1056u   /* pages kept mapped by each queue, as Linux's backend does, for a ring of one page */
-#define TAKE_PER_TURN 64u
 
 static void set_limits(struct blkback *b)
 {
@@ -123,7 +122,7 @@ unsigned blkback_turn(struct blkback_queue *q, unsigned budget)
 	pm_stat64(&blk_stats(q)->turn, blk_stats(q)->turn + 2);
 	busy = blk_reap(q) > 0;
 	if (!load_relaxed(&b->draining))
-		taken = blk_take(q, MIN(budget, TAKE_PER_TURN));
+		taken = blk_take(q, budget);
 	if (UNLIKELY(taken < 0)) {
 		blk_break(b, BLKBACK_BROKEN_RING, "the guest's request index is out of range");
 		return BLKBACK_HALTED;
@@ -136,6 +135,7 @@ unsigned blkback_turn(struct blkback_queue *q, unsigned budget)
 	busy |= blk_publish(q, false);
 	if (busy || taken > 0)
 		blk_show_state(q);
+	q->now = clock_lately(&q->clock); /* of the next take: while the guest looks at the answers, not while it waits for them */
 	return turn_state(q, busy || taken > 0 || wants_retry(q));
 }
 
@@ -152,7 +152,12 @@ int blkback_arm(struct blkback_queue *q)
 	return 0;
 }
 
-void blkback_awake(struct blkback_queue *q) { pm_stat64(&blk_stats(q)->turn, blk_stats(q)->turn | 1); }
+void blkback_awake(struct blkback_queue *q)
+{
+	pm_stat64(&blk_stats(q)->turn, blk_stats(q)->turn | 1);
+	q->now = clock_lately(&q->clock);
+}
+
 void blkback_asleep(struct blkback_queue *q) { pm_stat64(&blk_stats(q)->turn, (blk_stats(q)->turn | 1) + 1); }
 
 void blkback_drain(struct blkback *b) { store_relaxed(&b->draining, 1); }

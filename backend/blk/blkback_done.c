@@ -146,7 +146,7 @@ unsigned blk_reap(struct blkback_queue *q)
 	struct engine_req *r;
 
 	if (n)
-		q->now = clock_now();
+		q->now = clock_lately(&q->clock);
 	while ((r = STAILQ_FIRST(&done))) {
 		STAILQ_REMOVE_HEAD(&done, link);
 		finished(q, CONTAINER_OF(r, struct blk_work, er));

@@ -13,6 +13,7 @@
 #include "backend/blk/blkback_pool.h"
 #include "backend/blk/blkback_range.h"
 #include "recovery/journal/jrnl.h"
+#include "ring/os/clock.h"
 #include "ring/proto/blkif_back.h"
 #include "ring/proto/blkif_decode.h"
 
@@ -62,7 +63,8 @@ struct blkback_queue {
 	uint64_t rsp_shown;	 /* published */
 	struct blk_works todo;	 /* taken, not yet in the engine, in order of index */
 	struct blk_works live;	 /* taken, not yet answered, in order of index */
-	uint64_t now;		 /* of the last take or reap; statistics only */
+	struct clock_lately clock;
+	uint64_t now;		 /* of the last reap or the end of the last turn; statistics only */
 	uint32_t running;	 /* in the engine */
 	struct blk_work *barrier;/* nothing behind it starts before it is done */
 	uint64_t range_epoch;	 /* of the last look at what waits */

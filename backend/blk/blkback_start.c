@@ -162,7 +162,6 @@ static void resume_queue(struct blkback_queue *q, const struct jrnl_scan *scan, 
 		suspect(q, w, own_fault);
 	BLK_COUNT(q, replayed, scan->nredo);
 	/* What the dead one left there would make an idle successor look like one that does not get on. */
-	q->now = clock_now();
 	blk_show_state(q);
 }
 
@@ -170,6 +169,7 @@ static void resume_queue(struct blkback_queue *q, const struct jrnl_scan *scan, 
 static void greet(struct blkback *b)
 {
 	for (uint32_t i = 0; i < b->conn.nqueues; i++) {
+		b->q[i].now = clock_now();
 		if (!MUTANT(NO_UNMASK))
 			hv_port_clear(b->q[i].port);
 		if (!MUTANT(NO_NOTIFY))

@@ -1,8 +1,6 @@
 /* blkback_take.c - requests from the ring into the journal: copied once, req_cons moved on, nothing else. */
 #include "backend/blk/blkback_priv.h"
 
-#include "ring/os/clock.h"
-
 void blk_enqueue(struct blkback_queue *q, uint32_t slot)
 {
 	struct blk_work *w = &q->work[slot];
@@ -13,36 +11,36 @@ void blk_enqueue(struct blkback_queue *q, uint32_t slot)
 }
 
 /* Of constant length, which is worth a branch. */
-static void take_one(struct blkback_queue *q, uint32_t slot, uint64_t index, uint64_t now)
+static inline void take_one(const struct blkif_back *ring, struct jrnl_q *j, uint32_t slot, uint64_t index, uint64_t now)
 {
-	const uint8_t *raw = blkif_back_entry(&q->ring, index);
+	const uint8_t *raw = blkif_back_entry(ring, index);
 
-	if (LIKELY(q->ring.abi.req_size == sizeof(struct blkif_request)))
-		jrnl_take(q->j, slot, index, raw, sizeof(struct blkif_request), now);
+	if (LIKELY(ring->abi.req_size == sizeof(struct blkif_request)))
+		jrnl_take(j, slot, index, raw, sizeof(struct blkif_request), now);
 	else
-		jrnl_take(q->j, slot, index, raw, BLKIF_X86_32_REQUEST, now);
+		jrnl_take(j, slot, index, raw, BLKIF_X86_32_REQUEST, now);
 }
 
 int blk_take(struct blkback_queue *q, unsigned budget)
 {
 	int pending = blkif_back_pending(&q->ring, q->req_cons, q->rsp_shown);
+	/* In registers: the compiler can not know that no store of the loop changes them. */
+	const struct blkif_back ring = q->ring;
+	struct jrnl_q j = *q->j;
 	unsigned n = 0;
-	uint64_t now;
 
 	if (pending <= 0)
 		return pending;
-	n = MIN(MIN((unsigned)pending, budget), q->nfree);
+	n = MIN(MIN(blkif_back_batch((unsigned)pending), budget), q->nfree);
 	if (!n)
 		return 0;
-	now = q->now = clock_now();
 	if (MUTANT(CONS_FIRST))
 		jrnl_taken(q->j, q->req_cons + n);
 	for (unsigned i = 0; i < n; i++) {
 		uint32_t slot = q->free[q->nfree - 1 - i];
 
-		if (i + 1 < n)
-			__builtin_prefetch(blkif_back_entry(&q->ring, q->req_cons + i + 1));
-		take_one(q, slot, q->req_cons + i, now);
+		blkif_back_soon(&ring, q->req_cons + i + BLKIF_SOON);
+		take_one(&ring, &j, slot, q->req_cons + i, q->now);
 		if (MUTANT(EARLY_ANSWER)) {
 			blk_enqueue(q, slot);
 			blk_load(q, &q->work[slot]);

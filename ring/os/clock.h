@@ -11,6 +11,11 @@
 
 /* CLOCK_MONOTONIC. Never goes back, does not follow the wall clock. */
 uint64_t clock_now(void);
+/* The same, but it may be as much as a microsecond old: for statistics, since a look at the clock takes as long as a request. */
+struct clock_lately {
+	uint64_t cycles, now;
+};
+uint64_t clock_lately(struct clock_lately *c);
 /* CLOCK_REALTIME, for people to read. */
 uint64_t clock_wall(void);
 

@@ -13,7 +13,8 @@ static struct {
 	struct blkif_back ring;
 	struct jrnl jrnl;
 	struct jrnl_q *j;
-	uint64_t req_cons, rsp_next, rsp_shown;
+	uint64_t req_cons, rsp_next, rsp_shown, now;
+	struct clock_lately clock;
 	uint32_t nfree;
 	uint16_t free[RING_DEPTH_MAX];
 } back __attribute__((aligned(RING_LINE)));
@@ -41,33 +42,34 @@ static bool ours_arm(struct ring_rig *r)
 	return blkif_back_arm(&back.ring, back.req_cons);
 }
 
+/* What does not change is in registers: the compiler can not know that no store of the loop changes it. */
 static void take(unsigned n)
 {
-	uint64_t now = clock_now();
+	const struct blkif_back ring = back.ring;
+	struct jrnl_q j = *back.j;
+	const uint16_t *slot = &back.free[back.nfree];
+	uint64_t cons = back.req_cons;
 
 	for (unsigned i = 0; i < n; i++) {
-		if (i + 1 < n)
-			__builtin_prefetch(blkif_back_entry(&back.ring, back.req_cons + i + 1));
-		jrnl_take(back.j, back.free[back.nfree - 1 - i], back.req_cons + i, blkif_back_entry(&back.ring, back.req_cons + i),
-			  sizeof(struct blkif_request), now);
+		blkif_back_soon(&ring, cons + i + BLKIF_SOON);
+		jrnl_take(&j, *--slot, cons + i, blkif_back_entry(&ring, cons + i), sizeof(struct blkif_request), back.now);
 	}
 	back.req_cons += n;
 	jrnl_taken(back.j, back.req_cons);
 }
 
-static void serve(uint32_t slot)
+static inline void serve(const struct blkif_back *ring, struct jrnl_q *j, uint64_t rsp, uint32_t slot)
 {
-	const struct jrnl_slot *s = &back.j->slot[slot];
+	const struct jrnl_slot *s = &j->slot[slot];
 	const struct blkif_request *req = (const void *)s->raw;
 
-	jrnl_blame(back.j, slot, 0);
+	jrnl_blame(j, slot, 0);
 	ring_consume(req);
-	jrnl_loaded(back.j, slot, 0);
-	jrnl_started(back.j, slot);
-	jrnl_result(back.j, slot, BLKIF_RSP_OKAY);
-	blkif_back_answer(&back.ring, back.rsp_next, req->id, req->operation, BLKIF_RSP_OKAY);
-	jrnl_done(back.j, slot, back.rsp_next);
-	back.rsp_next++;
+	jrnl_loaded(j, slot, 0);
+	jrnl_started(j, slot);
+	jrnl_result(j, slot, BLKIF_RSP_OKAY);
+	blkif_back_answer(ring, rsp, req->id, req->operation, BLKIF_RSP_OKAY);
+	jrnl_done(j, slot, rsp);
 }
 
 static void show(struct ring_rig *r)
@@ -81,13 +83,21 @@ static void show(struct ring_rig *r)
 static unsigned ours_turn(struct ring_rig *r)
 {
 	int n = blkif_back_pending(&back.ring, back.req_cons, back.rsp_shown);
+	const struct blkif_back ring = back.ring;
+	struct jrnl_q j = *back.j;
+	const uint16_t *slot = &back.free[back.nfree];
 
-	if (n <= 0)
+	if (n <= 0) {
+		back.now = clock_lately(&back.clock);
 		return 0;
+	}
+	n = (int)blkif_back_batch((uint32_t)n);
 	take((unsigned)n);
 	for (unsigned i = 0; i < (unsigned)n; i++)
-		serve(back.free[back.nfree - 1 - i]);
+		serve(&ring, &j, back.rsp_next + i, *--slot);
+	back.rsp_next += (unsigned)n;
 	show(r);
+	back.now = clock_lately(&back.clock); /* while the other end looks */
 	return (unsigned)n;
 }
 

@@ -25,6 +25,8 @@ uint64_t clock_now(void)
 	return now += NS_PER_US;
 }
 
+uint64_t clock_lately(struct clock_lately *c) { return c->now = clock_now(); }
+
 void check_failed(const char *file, int line, const char *what)
 {
 	fprintf(stderr, "%s:%d: CHECK(%s) failed\n", file, line, what);

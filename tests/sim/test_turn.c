@@ -64,9 +64,9 @@ static void test_a_full_ring_is_no_fault(void **state)
 	three_requests();
 	for (unsigned i = 3; i < 1 + NR; i++)
 		post(BLKIF_OP_READ, 100 + i, 8 * i, i);
-	turn();
+	for (unsigned i = 0; i < NR; i++) /* each takes a part of what waits */
+		turn();
 	assert_int_equal(r.engine.q[0].nheld, NR);
-	turn();
 	assert_int_equal(r.events[BLKBACK_BROKEN_RING], 0);
 }
 
