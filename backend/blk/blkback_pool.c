@@ -4,6 +4,7 @@
 #include "ring/base/check.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -14,6 +15,7 @@ struct blk_pool {
 	char *mem;
 	uint32_t npages, used, top; /* top: pages below it may have been touched since the last trim */
 	uint32_t hint;		    /* no page below it is free */
+	bool fresh;		    /* used since the last trim */
 	uint8_t *busy;		    /* one byte a page */
 };
 
@@ -46,6 +48,7 @@ void *blk_pool_get(struct blk_pool *p, uint32_t npages)
 {
 	uint32_t run = 0;
 
+	p->fresh = true;
 	for (uint32_t i = p->hint; i < p->npages; i++) {
 		run = p->busy[i] ? 0 : run + 1;
 		if (run < npages)
@@ -75,7 +78,12 @@ uint32_t blk_pool_used(const struct blk_pool *p) { return p->used; }
 
 void blk_pool_trim(struct blk_pool *p)
 {
-	if (p->used || p->top <= KEEP_PAGES)
+	bool fresh = p->fresh;
+
+	if (p->used)
+		return;
+	p->fresh = false;
+	if (fresh || p->top <= KEEP_PAGES)
 		return;
 	madvise(p->mem + KEEP_PAGES * BH_PAGE_SIZE, (p->top - KEEP_PAGES) * BH_PAGE_SIZE, MADV_DONTNEED);
 	p->top = KEEP_PAGES;

@@ -18,7 +18,8 @@ void blk_pool_close(struct blk_pool *p);
 void *blk_pool_get(struct blk_pool *p, uint32_t npages);
 void blk_pool_put(struct blk_pool *p, void *mem, uint32_t npages);
 uint32_t blk_pool_used(const struct blk_pool *p);
-/* Gives memory back to the kernel if nothing is in use. */
+/* Before each sleep. Gives memory back to the kernel if nothing is in use, and nothing was since the last call: a busy queue
+ * sleeps often, and would fault its pages in each time. */
 void blk_pool_trim(struct blk_pool *p);
 
 #endif
