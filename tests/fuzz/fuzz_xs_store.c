@@ -255,7 +255,6 @@ static void begin(uint64_t seed)
 	w.st->quota = (struct xs_quota){.nodes = 20, .node_size = 300, .perms = 5, .watches = 6, .txns = 3, .txn_nodes = 12,
 					.outstanding = 5, .memory = 20000};
 	w.s.st = w.st;
-	w.s.sock = w.s.hub_sock = -1;
 	TAILQ_INIT(&w.s.conns);
 	STAILQ_INIT(&w.s.dirty);
 	LIST_INIT(&w.s.hubs);
