@@ -315,46 +315,48 @@ static int serve(struct stub *s)
 int be_boot_serve(const char *name, bool blank, const struct be_class *const *classes)
 {
 	static struct be_blank given;
-	static struct stub s;
+	struct stub *s = calloc(1, sizeof(*s)); /* for the process's life */
 	uint32_t dev = 0;
-	int rc = begin(&s, name, BE_SERVE, blank ? &given : NULL);
+	int rc = s ? begin(s, name, BE_SERVE, blank ? &given : NULL) : -ENOMEM;
 
-	if (rc == -EPIPE && blank)
+	if (!s || (rc == -EPIPE && blank))
 		return EXIT_TEMPORARY; /* nobody will need it any more */
 	if (rc)
-		return usage_error(&s);
-	rc = be_ctl_open(&s.ctl, STUB_FD_CTL);
+		return usage_error(s);
+	rc = be_ctl_open(&s->ctl, STUB_FD_CTL);
 	if (rc) {
-		snprintf(s.err, sizeof(s.err), "descriptor %d is no control socket: %s", STUB_FD_CTL, err_str(rc));
-		return usage_error(&s);
+		snprintf(s->err, sizeof(s->err), "descriptor %d is no control socket: %s", STUB_FD_CTL, err_str(rc));
+		return usage_error(s);
 	}
-	rc = set_up(&s, classes, &dev);
+	rc = set_up(s, classes, &dev);
 	if (rc)
-		return failed(&s, dev, rc);
-	reached_ready(&s, clock_now());
-	s.parked = s.start->standby;
-	for (uint32_t i = 0; s.parked && i < s.start->ndevs; i++)
-		be_dev_say(&s.dev[i], STUB_READY, NULL, NULL);
-	return serve(&s);
+		return failed(s, dev, rc);
+	reached_ready(s, clock_now());
+	s->parked = s->start->standby;
+	for (uint32_t i = 0; s->parked && i < s->start->ndevs; i++)
+		be_dev_say(&s->dev[i], STUB_READY, NULL, NULL);
+	return serve(s);
 }
 
 int be_boot_probe(const char *name, const struct be_class *class)
 {
-	static struct stub s;
+	struct stub *s = calloc(1, sizeof(*s)); /* for the process's life */
 	struct stub_probe p = {0};
 	struct stub_msg m = {.type = STUB_FAILED};
-	int rc = begin(&s, name, BE_PROBE, NULL);
+	int rc = s ? begin(s, name, BE_PROBE, NULL) : -ENOMEM;
 
+	if (!s)
+		return EXIT_TEMPORARY;
 	if (rc)
-		return usage_error(&s);
-	m.serial = s.start->dev[0].serial;
-	rc = class->probe(&s.start->dev[0], &p, s.err, sizeof(s.err));
+		return usage_error(s);
+	m.serial = s->start->dev[0].serial;
+	rc = class->probe(&s->start->dev[0], &p, s->err, sizeof(s->err));
 	if (!rc) {
 		rc = fdmsg_send(STUB_FD_CTL, &p, sizeof(p), NULL, 0);
 		return rc ? EXIT_TEMPORARY : EXIT_DONE;
 	}
 	m.arg[0] = (uint64_t)-rc;
-	snprintf(m.text, sizeof(m.text), "%s", s.err);
+	snprintf(m.text, sizeof(m.text), "%s", s->err);
 	rc = fdmsg_send(STUB_FD_CTL, &m, sizeof(m), NULL, 0);
 	return rc ? EXIT_TEMPORARY : EXIT_USAGE;
 }
