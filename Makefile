@@ -111,13 +111,13 @@ progs:
 
 # ---- tests: every tests/**/test_*.c is a cmocka program; those below tests/sim are built with the killable stores.
 TEST_SRCS := $(sort $(shell find tests -name 'test_*.c'))
-SIM_SRCS := $(filter tests/sim/%,$(TEST_SRCS))
+SIM_SRCS := $(filter-out %/test_world_sim.c,$(filter tests/sim/%,$(TEST_SRCS))) # the simulator has a rule of its own
 PLAIN_SRCS := $(filter-out tests/sim/%,$(TEST_SRCS))
 TEST_HELPERS := $(filter-out $(TEST_SRCS),$(wildcard tests/*.c))
-SIM_HELPERS := $(filter-out $(TEST_SRCS),$(wildcard tests/sim/*.c))
+SIM_HELPERS := $(filter-out $(TEST_SRCS) tests/sim/world_%,$(wildcard tests/sim/*.c))
 TEST_LIBS := -lcmocka $(sort $(foreach m,$(MODULES),$($(m).LIBS)))
 SIM_MODULES := $(filter-out tests/bench ring/os recovery/super recovery/ctl recovery/cli backend/core xenstore-glue/store xenstore-glue/client,$(MODULES))
-TESTS := $(PLAIN_SRCS:%.c=$(B)/%) $(SIM_SRCS:%.c=$(B)/%)
+TESTS := $(TEST_SRCS:%.c=$(B)/%)
 
 $(PLAIN_SRCS:%.c=$(B)/%): $(B)/%: $(B)/%.o $(TEST_HELPERS:%.c=$(B)/%.o) $(foreach m,$(MODULES),$(call lib,$(m)))
 	$(if $(Q),@echo "  LD      $@")

@@ -67,7 +67,7 @@ static bool goes_before(const struct crash_req *a, const struct crash_req *b)
 /* Everything that r must find durable in the queue before it may be written itself. */
 static void check_barrier(struct crash_check *c, const struct crash_req *r)
 {
-	if (c->flush_failed || c->bad_sector >= 0 || c->convicted)
+	if (c->flush_failed || c->bad_sector >= 0 || c->convicted || c->left)
 		return; /* a barrier that failed orders nothing, and the disk does not see which did */
 	for (unsigned b = 0; b < c->nreqs; b++) {
 		const struct crash_req *bar = &c->req[b];

@@ -17,3 +17,20 @@ mutants: deps-check
 	@$(MAKE) --no-print-directory -j$$(nproc) $(B)/tests/sim/test_crash_mutants
 	@$(B)/tests/sim/test_crash_mutants
 .PHONY: mutants
+
+# The simulator (world.h): the hook build of everything, with the system calls that it makes taken over.
+WORLD := $(B)/tests/sim/test_world_sim
+WORLD_OBJS := $(patsubst %.c,$(B)/hook/%.o,$(wildcard tests/sim/world_*.c) $(addprefix tests/sim/,crash_check.c crash_disk.c \
+	sim_hv.c sim_hv_ops.c))
+WORLD_WRAP := pthread_create pthread_join pthread_mutex_lock pthread_sigmask epoll_create1 epoll_ctl epoll_wait poll ppoll \
+	__ppoll_chk eventfd timerfd_create timerfd_settime signalfd flock fcntl open __open_2 openat unlink unlinkat rename renameat \
+	stat access opendir readdir closedir dirfd read __read_chk write pread __pread_chk pwrite ftruncate posix_fallocate fchown \
+	fstat mmap recv __recv_chk send sendmsg socketpair accept4 getsockopt setsockopt kill pidfd_send_signal waitid getpid \
+	nanosleep sysconf prctl engine_open engine_probe blkback_start close \
+	sup_dev_has_procs sup_group_go sup_fsm xsc_watches_up keep_get policy_died sup_proc_kill
+$(WORLD): $(B)/hook/tests/sim/test_world_sim.o $(WORLD_OBJS) $(foreach m,$(MODULES),$(call objs,$(m),$(B)/hook))
+	@mkdir -p $(@D)
+	$(if $(Q),@echo "  LD      $@")
+	$(Q)rm -f $@.a; ar rcs $@.a $(filter-out $(WORLD_OBJS) %/test_world_sim.o,$^)
+	$(Q)$(CC) -o $@ $< $(WORLD_OBJS) -Wl,--start-group $@.a -Wl,--end-group $(addprefix -Wl$(comma)--wrap=,$(WORLD_WRAP)) \
+		$(LDFLAGS_ALL) $(TEST_LIBS)

@@ -1,0 +1,77 @@
+/* Rules taken out of what is around the stub, at the joints between production files: the checks must miss each of them. */
+#include "recovery/super/sup_priv.h"
+#include "tests/sim/world.h"
+#include "xenstore-glue/client/xs_priv.h"
+
+#include <errno.h>
+#include <string.h>
+
+#define MUTE(type, name, ...) \
+	type __wrap_##name(__VA_ARGS__); \
+	type __real_##name(__VA_ARGS__); \
+	type __wrap_##name(__VA_ARGS__)
+
+const char *const world_mutant_name[WORLD_MUTANTS] = {
+	[WORLD_EARLY_STUB] = "a connection ends, and the next begins, while its former stub still dies",
+	[WORLD_OWN_FAULT] = "GO tells the contrary of whose fault the death was",
+	[WORLD_CLOSE_AT_DEATH] = "the backend closes when its stub dies",
+	[WORLD_LOST_WATCH] = "the client does not register its watches again",
+	[WORLD_NO_ADOPT] = "a successor does not know the stubs of its predecessor",
+	[WORLD_BUDGET] = "three deaths are too many, whoever's fault",
+	[WORLD_LEAK_JOURNAL] = "journals stay behind",
+	[WORLD_LOG_TAIL] = "what the store acknowledged is not in its log",
+	[WORLD_KILL_ALL] = "who kills one stub kills its neighbour's",
+	[WORLD_LATE_FENCE] = "a death is told before the storage has let go, and the fence is open at once",
+};
+
+MUTE(bool, sup_dev_has_procs, const struct sup_dev *d)
+{
+	return world_mutant != WORLD_EARLY_STUB && __real_sup_dev_has_procs(d);
+}
+
+MUTE(void, sup_group_go, struct sup_group *g, struct sup_proc *p, bool own_fault)
+{
+	__real_sup_group_go(g, p, world_mutant == WORLD_OWN_FAULT ? !own_fault : own_fault);
+}
+
+MUTE(const struct sup_edge *, sup_fsm, enum ctl_state state, enum sup_event ev)
+{
+	static const struct sup_edge closes = {CTL_DRAINING, SUP_DO_END};
+
+	if (world_mutant == WORLD_CLOSE_AT_DEATH && state == CTL_UP && ev == SUP_EV_DIED)
+		return &closes;
+	return __real_sup_fsm(state, ev);
+}
+
+MUTE(void, xsc_watches_up, struct xsc *xs)
+{
+	if (world_mutant != WORLD_LOST_WATCH || xs->epoch < 2)
+		__real_xsc_watches_up(xs);
+}
+
+MUTE(int, keep_get, struct keep_client *k, const char *name, int *fds, size_t *nfds)
+{
+	if (world_mutant == WORLD_NO_ADOPT && strncmp(name, "stub.", 5) == 0)
+		return -ENOENT;
+	return __real_keep_get(k, name, fds, nfds);
+}
+
+MUTE(struct policy_verdict, policy_died, struct sup_policy *p, uint64_t now, const struct policy_death *d)
+{
+	struct policy_verdict v = __real_policy_died(p, now, d);
+
+	if (world_mutant == WORLD_BUDGET && !d->asked && ++p->pad >= 3)
+		v.give_up = true;
+	return v;
+}
+
+MUTE(void, sup_proc_kill, struct sup_proc *p)
+{
+	struct sup_proc *q;
+
+	if (world_mutant == WORLD_KILL_ALL)
+		LIST_FOREACH(q, &p->sup->procs, link)
+			if (q != p)
+				__real_sup_proc_kill(q);
+	__real_sup_proc_kill(p);
+}
