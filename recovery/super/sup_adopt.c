@@ -188,6 +188,7 @@ static void adopt_connection(struct sup_dev *d, const struct saved_dev *v)
 	d->has_journal = v->nports > 0;
 	sup_conn_forget(d);
 	d->state = CTL_CLOSED; /* its end in xenstore says what to do with it */
+	d->serial = ++d->sup->serial; /* what its stub still says means nothing to the next connection */
 }
 
 static void take_dev(uint32_t domid, uint32_t devid, void *arg)
