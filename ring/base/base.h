@@ -15,13 +15,14 @@
 #define NORETURN __attribute__((noreturn))
 #define UNUSED __attribute__((unused))
 #define LIKELY(x) __builtin_expect(!!(x), 1)
+#define UNLIKELY(x) __builtin_expect(!!(x), 0)
+/* Of the loop that follows; clang decides for itself, and warns where it was told and could not. */
 #if defined(__clang__)
-#define UNROLL(n) _Pragma("unroll")
+#define UNROLL(n)
 #else
 #define UNROLL_TEXT(x) _Pragma(#x)
 #define UNROLL(n) UNROLL_TEXT(GCC unroll n)
 #endif
-#define UNLIKELY(x) __builtin_expect(!!(x), 0)
 
 /* The unit of grants and ring pages in every Xen ABI that Bulkhead serves. */
 #define BH_PAGE_SHIFT 12
