@@ -43,6 +43,8 @@ static void gone(struct loop_fd *w, uint32_t events)
 	let_go(s);
 	close(s->blank.pidfd);
 	close(s->blank.ctl);
+	if (s->blank.far >= 0)
+		close(s->blank.far);
 	loop_timer_start(s->loop, &s->blank.again, clock_now() + LATE_NS, again);
 }
 
@@ -81,6 +83,7 @@ static void again(struct loop_timer *t)
 	b->pid = out.pid;
 	b->pidfd = out.pidfd;
 	b->ctl = out.ctl;
+	b->far = out.far;
 	if (loop_fd_start(s->loop, &b->on_death, b->pidfd, EPOLLIN, gone) || loop_fd_start(s->loop, &b->on_msg, b->ctl, EPOLLIN, said))
 		sup_blank_end(s);
 }
@@ -123,7 +126,7 @@ int sup_blank_take(struct sup *s, const struct spawn_plan *p, struct spawned *ou
 	close(fds[0]);
 	if (rc)
 		return rc;
-	*out = (struct spawned){.pid = s->blank.pid, .pidfd = s->blank.pidfd, .ctl = s->blank.ctl};
+	*out = (struct spawned){.pid = s->blank.pid, .pidfd = s->blank.pidfd, .ctl = s->blank.ctl, .far = s->blank.far};
 	let_go(s);
 	return 0;
 }
@@ -138,4 +141,6 @@ void sup_blank_end(struct sup *s)
 	let_go(s);
 	close(s->blank.pidfd);
 	close(s->blank.ctl);
+	if (s->blank.far >= 0)
+		close(s->blank.far);
 }

@@ -318,6 +318,8 @@ static int probe_start(struct sup_dev *d)
 	}
 	p = calloc(1, sizeof(*p));
 	CHECK(p);
+	if (out.far >= 0)
+		close(out.far);
 	*p = (struct sup_probe){.sup = d->sup, .dev = d, .pidfd = out.pidfd, .ctl = out.ctl};
 	d->probe = p;
 	rc = loop_fd_start(d->sup->loop, &p->on_death, p->pidfd, EPOLLIN, probe_over);

@@ -53,7 +53,7 @@ struct sup_proc {
 	struct sup_group *group;
 	uint64_t serial;
 	pid_t pid;
-	int pidfd, ctl;
+	int pidfd, ctl, far; /* struct spawned */
 	struct loop_fd on_death, on_msg;
 	struct loop_timer deadline, health;
 	bool standby, adopted;
@@ -69,7 +69,7 @@ struct sup_proc {
 /* A stub of no device yet; pid 0: none. */
 struct sup_blank {
 	pid_t pid;
-	int pidfd, ctl;
+	int pidfd, ctl, far; /* struct spawned */
 	bool ready;
 	struct stat program; /* that it runs */
 	struct loop_fd on_death, on_msg;

@@ -28,7 +28,7 @@ struct sup_proc *sup_proc_new(struct sup *s, struct sup_group *g, unsigned ndevs
 	p->sup = s;
 	p->group = g;
 	p->ndevs = ndevs;
-	p->pidfd = p->ctl = -1;
+	p->pidfd = p->ctl = p->far = -1;
 	p->started = p->since = clock_now();
 	for (unsigned i = 0; i < ndevs; i++)
 		for (unsigned q = 0; q < CONN_QUEUES_MAX; q++)
@@ -58,6 +58,8 @@ void sup_proc_free(struct sup_proc *p)
 		close(p->pidfd);
 	if (p->ctl >= 0)
 		close(p->ctl);
+	if (p->far >= 0)
+		close(p->far);
 	for (unsigned i = 0; i < p->ndevs; i++)
 		close_pokes(&p->dev[i]);
 	LIST_REMOVE(p, link);
@@ -213,6 +215,7 @@ static int spawn(struct sup_proc *p, struct start *st)
 	p->pid = out.pid;
 	p->pidfd = out.pidfd;
 	p->ctl = out.ctl;
+	p->far = out.far;
 	return 0;
 }
 

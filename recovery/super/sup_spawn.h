@@ -25,6 +25,8 @@ struct spawned {
 	pid_t pid;
 	int pidfd;
 	int ctl; /* our end of the control socket, non-blocking */
+	int far; /* the child's end. As long as we have it, too, its death is told by the pidfd alone: an end of file just before
+		    would take the CPU from the dying one. -1: not held */
 };
 
 /* Reserves the two fixed numbers. 0 or a negative errno. */

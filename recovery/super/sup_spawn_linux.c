@@ -86,7 +86,6 @@ int sup_spawn(const struct spawn_plan *p, struct spawned *out)
 	rc = start(p, record, pair[1], &out->pid);
 	if (record >= 0)
 		close(record);
-	close(pair[1]);
 	/* Not reaped yet, so the number can not have become another process's. */
 	out->pidfd = rc ? -1 : pidfd_open(out->pid, 0);
 	if (!rc && out->pidfd < 0) {
@@ -97,7 +96,10 @@ int sup_spawn(const struct spawn_plan *p, struct spawned *out)
 	if (!rc && fcntl(pair[0], F_SETFL, O_NONBLOCK) < 0)
 		rc = -errno;
 	out->ctl = pair[0];
-	if (rc)
+	out->far = pair[1];
+	if (rc) {
 		close(pair[0]);
+		close(pair[1]);
+	}
 	return rc;
 }

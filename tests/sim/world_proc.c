@@ -197,6 +197,7 @@ int sup_spawn(const struct spawn_plan *plan, struct spawned *out)
 	out->pid = p->pid;
 	out->pidfd = os_fd_new(os_self(), pidfd);
 	out->ctl = os_fd_new(os_self(), ours);
+	out->far = -1;
 	world_born(p);
 	return 0;
 }
