@@ -1,11 +1,28 @@
 #include "backend/core/be_blank.h"
 
+#include "backend/core/be_worker.h"
 #include "ring/base/base.h"
 #include "ring/os/fdmsg.h"
 #include "ring/os/sandbox.h"
 
 #include <errno.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/prctl.h>
+
+#define HEAP_BYTES ((size_t)112 << 10) /* below M_MMAP_THRESHOLD, and what a device with one small queue takes */
+
+/* Memory that a device will need is faulted in before anybody waits for it: free() keeps the heap, and a thread that has ended leaves
+ * its stack to the next one. Best effort. */
+static void warm_up(void)
+{
+	void *heap = malloc(HEAP_BYTES);
+
+	if (heap)
+		explicit_bzero(heap, HEAP_BYTES);
+	free(heap);
+	be_worker_warm_up();
+}
 
 int be_blank_wait(const char *name, struct be_blank *b)
 {
@@ -16,6 +33,7 @@ int be_blank_wait(const char *name, struct be_blank *b)
 	int rc = sandbox_enter(SANDBOX_BOUNDING, &box); /* what can be given up already */
 
 	prctl(PR_SET_NAME, "bulkhead-blank");
+	warm_up();
 	if (!rc)
 		rc = fdmsg_send(STUB_FD_CTL, &here, sizeof(here), NULL, 0);
 	if (rc)

@@ -8,6 +8,7 @@
 #include <limits.h>
 #include <poll.h>
 #include <signal.h>
+#include <string.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -15,6 +16,7 @@
 #define POKE_TURNS 16u		       /* busy, it looks at the clock every so many turns, and at its poke socket when */
 #define POKE_NS (5 * NS_PER_MS)	       /* it did not for so long */
 #define STACK_BYTES ((size_t)256 << 10)
+#define WARM_STACK 8192u
 #define SPIN_NS (50 * NS_PER_US)       /* called, it waits awake for its release so long */
 #define FENCE_NS (100 * NS_PER_US)     /* between looks at the fence, for the first FENCE_SOON_NS; FENCE_LATE_NS after that */
 #define FENCE_LATE_NS NS_PER_MS
@@ -191,15 +193,12 @@ static void *run(void *arg)
 	return NULL;
 }
 
-int be_worker_start(struct be_worker *w)
+static int start_thread(pthread_t *t, void *(*fn)(void *), void *arg)
 {
 	sigset_t all, before;
 	pthread_attr_t a;
 	int rc;
 
-	w->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (w->wake_fd < 0)
-		return -errno;
 	pthread_attr_init(&a);
 #ifndef BULKHEAD_SAN
 	pthread_attr_setstacksize(&a, STACK_BYTES); /* sanitizers make frames several times as large */
@@ -207,10 +206,34 @@ int be_worker_start(struct be_worker *w)
 	/* What is sent to the process is for the control thread; faults come through whatever is blocked. */
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
-	rc = pthread_create(&w->thread, &a, run, w);
+	rc = pthread_create(t, &a, fn, arg);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	pthread_attr_destroy(&a);
 	return -rc;
+}
+
+int be_worker_start(struct be_worker *w)
+{
+	w->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (w->wake_fd < 0)
+		return -errno;
+	return start_thread(&w->thread, run, w);
+}
+
+static void *touch_stack(void *arg)
+{
+	char frame[WARM_STACK];
+
+	explicit_bzero(frame, sizeof(frame));
+	return arg;
+}
+
+void be_worker_warm_up(void)
+{
+	pthread_t t;
+
+	if (start_thread(&t, touch_stack, NULL) == 0)
+		pthread_join(t, NULL);
 }
 
 unsigned be_worker_turn(struct be_worker *w, unsigned budget)

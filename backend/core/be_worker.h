@@ -33,6 +33,8 @@ struct be_worker {
 
 #define BE_WORKER_DRAINED 1u
 
+/* Makes the memory that the first worker of this process will take for its stack, ahead of it. Best effort. */
+void be_worker_warm_up(void);
 /* What stands before wake_fd is the caller's to fill in, the rest zero. Makes the thread, parked. */
 int be_worker_start(struct be_worker *w);
 /* Requests of one turn: few, so that the engine and the guest begin with the first while the worker does the next. */
