@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include <xen/io/blkif.h>
 
@@ -71,6 +72,20 @@ static void on_event(void *dev, enum blkback_event e, uint64_t value, const char
 	d->event(d->event_arg, as[e], value, text);
 }
 
+/* All of the journal but its lists, which are most of it and seldom used: each page mapped costs at the start and at the death. Best
+ * effort. */
+static void populate(const struct be_prepare *p)
+{
+	uint32_t n = slots(p->conn);
+
+	for (uint32_t q = 0; q < p->conn->nqueues; q++) {
+		uint64_t at = q ? jrnl_queue_offset(n, q) : 0, end = jrnl_queue_offset(n, q) + JRNL_PAGE + n * sizeof(struct jrnl_slot);
+
+		at -= at % BH_PAGE_SIZE;
+		madvise((char *)p->journal + at, end - at, MADV_POPULATE_WRITE);
+	}
+}
+
 static int prepare(struct be_device *d, const struct be_prepare *p)
 {
 	struct blkback_open o = {.conn = p->conn,
@@ -81,6 +96,7 @@ static int prepare(struct be_device *d, const struct be_prepare *p)
 				 .event = on_event,
 				 .event_arg = d};
 
+	populate(p);
 	memcpy(o.ring, p->ring, sizeof(o.ring));
 	memcpy(o.port, p->port, sizeof(o.port));
 	d->event = p->event;

@@ -39,7 +39,7 @@ int be_journal_open(struct be_journal *j, const char *path, uint64_t bytes, uid_
 			close(j->fd);
 			return -EINVAL;
 		}
-		j->mem = mmap(NULL, j->bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, j->fd, 0);
+		j->mem = mmap(NULL, j->bytes, PROT_READ | PROT_WRITE, MAP_SHARED, j->fd, 0);
 	}
 	if (j->mem != MAP_FAILED)
 		return 0;
