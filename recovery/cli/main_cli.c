@@ -181,6 +181,18 @@ static int run_external(const char *name, char **argv)
 	return cli_fail("can not run %s: %s", prog, strerror(errno));
 }
 
+/* --json is welcome behind the command as well. The new argc. */
+static int take_json(struct cli *c, int argc, char **argv)
+{
+	for (int i = 1; i < argc; i++)
+		if (strcmp(argv[i], "--json") == 0) {
+			c->json = true;
+			memmove(&argv[i], &argv[i + 1], (size_t)(argc-- - i) * sizeof(*argv));
+			i--;
+		}
+	return argc;
+}
+
 int main(int argc, char **argv)
 {
 	static const struct option options[] = {{"runtime-dir", required_argument, NULL, 'd'},
@@ -210,16 +222,15 @@ int main(int argc, char **argv)
 		return cli_usage("the runtime directory's name is too long");
 	argc -= optind;
 	argv += optind;
-	/* --json is welcome behind the command as well. */
-	for (int i = 1; i < argc; i++)
-		if (strcmp(argv[i], "--json") == 0) {
-			c.json = true;
-			memmove(&argv[i], &argv[i + 1], (size_t)(argc - i) * sizeof(*argv));
-			argc--;
-			i--;
-		}
 	for (size_t i = 0; i < ARRAY_LEN(commands); i++)
-		if (strcmp(argv[0], commands[i].name) == 0)
+		if (strcmp(argv[0], commands[i].name) == 0) {
+			argc = take_json(&c, argc, argv);
 			return commands[i].fn(&c, argc - 1, argv + 1);
+		}
+	if (c.json) { /* in the place of what stood before the command */
+		argv--;
+		argv[0] = argv[1];
+		argv[1] = (char *)"--json";
+	}
 	return run_external(argv[0], argv);
 }
