@@ -126,49 +126,80 @@ void bench_note(struct bench_report *r, const char *fmt, ...)
 	va_end(ap);
 }
 
-/* ---- the picture: a group of bars for each params, a bar for each variant */
+/* ---- the picture: a panel for each unit, in it a group of bars for each params, a bar for each variant */
 
-static bool seen_before(const struct bench_report *r, unsigned i, bool variants)
+enum label { VARIANT, PARAMS, UNIT };
+
+static const char *label(const struct bench_row *row, enum label l)
 {
-	for (unsigned k = 0; k < i; k++)
-		if (strcmp(variants ? r->row[k].variant : r->row[k].params, variants ? r->row[i].variant : r->row[i].params) == 0)
-			return true;
-	return false;
+	return l == VARIANT ? row->variant : l == PARAMS ? row->params : row->unit;
 }
 
-static double median_of(const struct bench_report *r, const char *variant, const char *params)
+static bool has_unit(const struct bench_row *row, const char *unit) { return !unit || strcmp(row->unit, unit) == 0; }
+
+/* Row i is the first of its unit (NULL: of all) with this label. */
+static bool is_first(const struct bench_report *r, unsigned i, enum label l, const char *unit)
+{
+	if (!has_unit(&r->row[i], unit))
+		return false;
+	for (unsigned k = 0; k < i; k++)
+		if (has_unit(&r->row[k], unit) && strcmp(label(&r->row[k], l), label(&r->row[i], l)) == 0)
+			return false;
+	return true;
+}
+
+static double median_of(const struct bench_report *r, const char *variant, const char *params, const char *unit)
 {
 	for (unsigned i = 0; i < r->n; i++)
-		if (strcmp(r->row[i].variant, variant) == 0 && strcmp(r->row[i].params, params) == 0)
+		if (has_unit(&r->row[i], unit) && strcmp(r->row[i].variant, variant) == 0 && strcmp(r->row[i].params, params) == 0)
 			return r->row[i].median;
 	return NAN;
 }
 
-static void write_data(const struct bench_report *r, FILE *f)
+static void write_data(const struct bench_report *r, const char *unit, FILE *f)
 {
 	fprintf(f, "$d << EOD\nparams");
 	for (unsigned i = 0; i < r->n; i++)
-		if (!seen_before(r, i, true))
+		if (is_first(r, i, VARIANT, unit))
 			fprintf(f, "\t\"%s\"", r->row[i].variant);
 	for (unsigned i = 0; i < r->n; i++) {
-		if (seen_before(r, i, false))
+		if (!is_first(r, i, PARAMS, unit))
 			continue;
 		fprintf(f, "\n\"%s\"", r->row[i].params);
 		for (unsigned k = 0; k < r->n; k++)
-			if (!seen_before(r, k, true)) {
-				double d = median_of(r, r->row[k].variant, r->row[i].params);
+			if (is_first(r, k, VARIANT, unit)) {
+				double d = median_of(r, r->row[k].variant, r->row[i].params, unit);
 
-				isnan(d) ? fprintf(f, "\t?") : fprintf(f, "\t%.6g", d);
+				d > 0 ? fprintf(f, "\t%.6g", d) : fprintf(f, "\t?"); /* no bar for 0 on a logarithmic scale */
 			}
 	}
 	fprintf(f, "\nEOD\n");
+}
+
+static void write_plot(const struct bench_report *r, const char *path, FILE *f)
+{
+	unsigned panels = 0;
+
+	for (unsigned i = 0; i < r->n; i++)
+		panels += is_first(r, i, UNIT, NULL);
+	fprintf(f,
+		"set terminal pngcairo size 1200,%u\nset output '%s'\nset multiplot layout %u,1 title '%s' noenhanced\n"
+		"set style data histogram\nset style histogram clustered gap 1\nset style fill solid 0.8\n"
+		"set key outside right noenhanced\nset grid y\nset xtics rotate by -25 noenhanced\nset logscale y\n"
+		"set datafile missing '?'\n",
+		60 + 480 * panels, path, panels, r->bench);
+	for (unsigned i = 0; i < r->n; i++) {
+		if (!is_first(r, i, UNIT, NULL))
+			continue;
+		write_data(r, r->row[i].unit, f);
+		fprintf(f, "set ylabel '%s' noenhanced\nplot for [i=2:*] $d using i:xtic(1) title columnheader(i)\n", r->row[i].unit);
+	}
 }
 
 static int plot(const struct bench_report *r)
 {
 	char path[4096];
 	FILE *f;
-	int status;
 
 	if (mkdir(r->o->plot, 0777) < 0 && errno != EEXIST) {
 		fprintf(stderr, "bulkhead bench: can not make %s: %s\n", r->o->plot, strerror(errno));
@@ -178,15 +209,8 @@ static int plot(const struct bench_report *r)
 	f = popen("gnuplot", "w");
 	if (!f)
 		return 1;
-	write_data(r, f);
-	fprintf(f,
-		"set terminal pngcairo size 1200,600\nset output '%s'\nset style data histogram\n"
-		"set style histogram clustered gap 1\nset style fill solid 0.8\nset key outside right noenhanced\nset grid y\n"
-		"set xtics rotate by -25 noenhanced\nset yrange [0:*]\nset datafile missing '?'\nset ylabel '%s'\nset title '%s' noenhanced\n"
-		"plot for [i=2:*] $d using i:xtic(1) title columnheader(i)\n",
-		path, r->n ? r->row[0].unit : "", r->bench);
-	status = pclose(f);
-	if (status) {
+	write_plot(r, path, f);
+	if (pclose(f)) {
 		fprintf(stderr, "bulkhead bench: gnuplot failed (package gnuplot-nox): no picture\n");
 		return 1;
 	}
