@@ -26,28 +26,37 @@ static int run(const struct bench_variant *v, const struct bench_opts *o, struct
 
 #define ONE_PASS "bare macros, one pass"
 #define COPIES "bare macros, private copies"
+#define PLAIN "our ring, no journal"
 #define OURS "journal with check words"
+#define HALF ", half batches" /* as the journaled variants */
 
 #define V(name, kind, mode, mode_name, depth, base) \
 	{name, "depth=" #depth " " mode_name, "M req/s", run, &(const struct setting){&kind, mode, depth}, base}
 
-#define BESIDE_BARE(mode, mode_name, depth) \
+#define BESIDE_BARE(mode, mode_name, depth, ours_beside) \
 	V(ONE_PASS, ring_bare_one_pass, mode, mode_name, depth, NULL), \
 	V(COPIES, ring_bare_copies, mode, mode_name, depth, ONE_PASS), \
-	V(OURS, ring_ours, mode, mode_name, depth, ONE_PASS "|" COPIES), \
+	V(OURS, ring_ours, mode, mode_name, depth, ONE_PASS "|" COPIES ours_beside), \
 	V("whole backend, null engine", ring_blkback, mode, mode_name, depth, COPIES)
 
-#define POLLED(depth) \
-	BESIDE_BARE(RING_POLLED, "polled", depth), \
-	V("our ring, no journal", ring_ours_plain, RING_POLLED, "polled", depth, COPIES), \
-	V("journal without check words", ring_ours_unchecked, RING_POLLED, "polled", depth, COPIES), \
+#define POLLED(depth, ours_beside) \
+	BESIDE_BARE(RING_POLLED, "polled", depth, ours_beside), \
+	V(PLAIN, ring_ours_plain, RING_POLLED, "polled", depth, COPIES), \
+	V("journal without check words", ring_ours_unchecked, RING_POLLED, "polled", depth, COPIES ours_beside), \
 	V("liburcu wfcqueue pair", ring_wfcqueue, RING_POLLED, "polled", depth, ONE_PASS), \
 	V("DPDK rte_ring pair", ring_rte, RING_POLLED, "polled", depth, ONE_PASS)
 
+/* Where several wait, what batching gives and what the journal costs are two things. */
+#define POLLED_DEEP(depth) \
+	POLLED(depth, "|" ONE_PASS HALF "|" COPIES HALF "|" PLAIN HALF), \
+	V(ONE_PASS HALF, ring_bare_one_pass_half, RING_POLLED, "polled", depth, ONE_PASS), \
+	V(COPIES HALF, ring_bare_copies_half, RING_POLLED, "polled", depth, COPIES), \
+	V(PLAIN HALF, ring_ours_plain_half, RING_POLLED, "polled", depth, COPIES HALF)
+
 static const struct bench_variant variants[] = {
-	POLLED(1), POLLED(8), POLLED(32), POLLED(512),
-	BESIDE_BARE(RING_EVENT, "events", 1), BESIDE_BARE(RING_EVENT, "events", 32),
-	BESIDE_BARE(RING_ADAPTIVE, "adaptive", 1), BESIDE_BARE(RING_ADAPTIVE, "adaptive", 32),
+	POLLED(1, ""), POLLED_DEEP(8), POLLED_DEEP(32), POLLED_DEEP(512),
+	BESIDE_BARE(RING_EVENT, "events", 1, ""), BESIDE_BARE(RING_EVENT, "events", 32, ""),
+	BESIDE_BARE(RING_ADAPTIVE, "adaptive", 1, ""), BESIDE_BARE(RING_ADAPTIVE, "adaptive", 32, ""),
 };
 
 int bench_ring(int argc, char **argv, const struct bench_opts *o)

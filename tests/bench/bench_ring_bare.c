@@ -1,4 +1,6 @@
-/* bench_ring_bare.c - the macros of <xen/io/ring.h> and nothing else, in the two ways that a backend can use them. */
+/* bench_ring_bare.c - the macros of <xen/io/ring.h> and nothing else, in the two ways that a backend can use them; each also in
+ * batches of Bulkhead's size. */
+#include "ring/proto/blkif_back.h"
 #include "tests/bench/bench_ring_xen.h"
 
 static struct {
@@ -25,13 +27,15 @@ static bool bare_arm(struct ring_rig *r)
 	return more;
 }
 
-/* Requests that wait: up to which index. */
-static RING_IDX wait_to(void)
+/* How many requests to answer in this turn: all that wait, or half as Bulkhead does. */
+static inline unsigned waiting(bool half)
 {
 	RING_IDX prod = READ_ONCE_U32(&back.ring.sring->req_prod);
 
 	xen_rmb();
-	return RING_REQUEST_PROD_OVERFLOW(&back.ring, prod) ? back.ring.req_cons : prod;
+	if (RING_REQUEST_PROD_OVERFLOW(&back.ring, prod))
+		return 0;
+	return half ? blkif_back_batch(prod - back.ring.req_cons) : prod - back.ring.req_cons;
 }
 
 static void answer(const struct blkif_request *req)
@@ -58,24 +62,23 @@ static void push(struct ring_rig *r)
 }
 
 /* Each is looked at and answered where it is: no copy, which only a backend that trusts its guest can do. */
-static unsigned one_pass_turn(struct ring_rig *r)
+static inline unsigned one_pass(struct ring_rig *r, bool half)
 {
-	RING_IDX prod = wait_to();
-	unsigned n = prod - back.ring.req_cons;
+	unsigned n = waiting(half);
+	RING_IDX end = back.ring.req_cons + n;
 
 	if (!n)
 		return 0;
-	for (; back.ring.req_cons != prod; back.ring.req_cons++)
+	for (; back.ring.req_cons != end; back.ring.req_cons++)
 		answer(RING_GET_REQUEST(&back.ring, back.ring.req_cons));
 	push(r);
 	return n;
 }
 
 /* All are copied, then each is looked at and answered: what a backend without a journal has to do. */
-static unsigned copies_turn(struct ring_rig *r)
+static inline unsigned copies(struct ring_rig *r, bool half)
 {
-	RING_IDX prod = wait_to();
-	unsigned n = prod - back.ring.req_cons;
+	unsigned n = waiting(half);
 
 	if (!n)
 		return 0;
@@ -83,14 +86,21 @@ static unsigned copies_turn(struct ring_rig *r)
 		__builtin_memcpy(&back.copy[i], RING_GET_REQUEST(&back.ring, back.ring.req_cons + i), sizeof(back.copy[i]));
 		barrier();
 	}
-	back.ring.req_cons = prod;
+	back.ring.req_cons += n;
 	for (unsigned i = 0; i < n; i++)
 		answer(&back.copy[i]);
 	push(r);
 	return n;
 }
 
-const struct ring_kind ring_bare_one_pass = {bare_open, ring_front_close, ring_front_put, ring_front_get, ring_front_arm,
-					     one_pass_turn, bare_arm};
-const struct ring_kind ring_bare_copies = {bare_open, ring_front_close, ring_front_put, ring_front_get, ring_front_arm, copies_turn,
-					   bare_arm};
+static unsigned one_pass_turn(struct ring_rig *r) { return one_pass(r, false); }
+static unsigned one_pass_half_turn(struct ring_rig *r) { return one_pass(r, true); }
+static unsigned copies_turn(struct ring_rig *r) { return copies(r, false); }
+static unsigned copies_half_turn(struct ring_rig *r) { return copies(r, true); }
+
+#define BARE(turn) {bare_open, ring_front_close, ring_front_put, ring_front_get, ring_front_arm, turn, bare_arm}
+
+const struct ring_kind ring_bare_one_pass = BARE(one_pass_turn);
+const struct ring_kind ring_bare_one_pass_half = BARE(one_pass_half_turn);
+const struct ring_kind ring_bare_copies = BARE(copies_turn);
+const struct ring_kind ring_bare_copies_half = BARE(copies_half_turn);

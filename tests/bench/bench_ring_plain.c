@@ -1,4 +1,5 @@
-/* bench_ring_plain.c - Bulkhead's end of the ring without a journal: private copies, answered in a second pass. */
+/* bench_ring_plain.c - Bulkhead's end of the ring without a journal: private copies, answered in a second pass;
+ * also in batches, and with entries asked for ahead, as backend/blk does both: then only the journal is missing. */
 #include "ring/proto/blkif_back.h"
 #include "tests/bench/bench_ring_rig.h"
 
@@ -23,14 +24,19 @@ static bool plain_arm(struct ring_rig *r)
 	return blkif_back_arm(&back.ring, back.req_cons);
 }
 
-static unsigned plain_turn(struct ring_rig *r)
+static inline unsigned plain(struct ring_rig *r, bool half)
 {
 	int n = blkif_back_pending(&back.ring, back.req_cons, back.rsp_shown);
 
 	if (n <= 0)
 		return 0;
-	for (unsigned i = 0; i < (unsigned)n; i++)
+	if (half)
+		n = (int)blkif_back_batch((uint32_t)n);
+	for (unsigned i = 0; i < (unsigned)n; i++) {
+		if (half)
+			blkif_back_soon(&back.ring, back.req_cons + i + BLKIF_SOON);
 		pm_copy(&back.copy[i], blkif_back_entry(&back.ring, back.req_cons + i), sizeof(back.copy[i]));
+	}
 	back.req_cons += (unsigned)n;
 	for (unsigned i = 0; i < (unsigned)n; i++) {
 		ring_consume(&back.copy[i]);
@@ -42,5 +48,10 @@ static unsigned plain_turn(struct ring_rig *r)
 	return (unsigned)n;
 }
 
+static unsigned plain_turn(struct ring_rig *r) { return plain(r, false); }
+static unsigned plain_half_turn(struct ring_rig *r) { return plain(r, true); }
+
 const struct ring_kind ring_ours_plain = {plain_open, ring_front_close, ring_front_put, ring_front_get, ring_front_arm, plain_turn,
 					  plain_arm};
+const struct ring_kind ring_ours_plain_half = {plain_open,     ring_front_close, ring_front_put, ring_front_get,
+					       ring_front_arm, plain_half_turn,  plain_arm};

@@ -81,7 +81,7 @@ bool ring_front_arm(struct ring_rig *r);
 /* Every answer is counted and its id summed up; the sum at the end must be the same as that of the requests. */
 void ring_front_close(struct ring_rig *r);
 
-extern const struct ring_kind ring_bare_one_pass, ring_bare_copies, ring_ours_plain, ring_ours_unchecked, ring_ours, ring_blkback,
-	ring_wfcqueue, ring_rte;
+extern const struct ring_kind ring_bare_one_pass, ring_bare_one_pass_half, ring_bare_copies, ring_bare_copies_half, ring_ours_plain,
+	ring_ours_plain_half, ring_ours_unchecked, ring_ours, ring_blkback, ring_wfcqueue, ring_rte;
 
 #endif
