@@ -36,10 +36,12 @@ int blk_take(struct blkback_queue *q, unsigned budget)
 		return 0;
 	if (MUTANT(CONS_FIRST))
 		jrnl_taken(q->j, q->req_cons + n);
+	blkif_back_soon_first(&ring, q->req_cons, n);
 	for (unsigned i = 0; i < n; i++) {
 		uint32_t slot = q->free[q->nfree - 1 - i];
 
-		blkif_back_soon(&ring, q->req_cons + i + BLKIF_SOON);
+		if (i + BLKIF_SOON < (unsigned)pending)
+			blkif_back_soon(&ring, q->req_cons + i + BLKIF_SOON);
 		take_one(&ring, &j, slot, q->req_cons + i, q->now);
 		if (MUTANT(EARLY_ANSWER)) {
 			blk_enqueue(q, slot);

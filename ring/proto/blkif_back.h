@@ -14,7 +14,7 @@
 
 #include <string.h>
 
-#define BLKIF_SOON 2u /* entries ahead */
+#define BLKIF_SOON 8u /* entries ahead; no further than requests wait: beyond them the guest is still writing */
 
 struct blkif_back {
 	struct blkif_sring *sring;
@@ -43,6 +43,13 @@ static inline void blkif_back_soon(const struct blkif_back *r, uint64_t index)
 
 	__builtin_prefetch(at, 1);
 	__builtin_prefetch(at + 64, 1);
+}
+
+/* The same for what comes first of a batch of n. */
+static inline void blkif_back_soon_first(const struct blkif_back *r, uint64_t cons, uint32_t n)
+{
+	for (uint32_t i = 0; i < MIN(n, BLKIF_SOON); i++)
+		blkif_back_soon(r, cons + i);
 }
 
 /* How many requests wait from cons on. -EPEER: more than the ring can hold beside what is not answered yet (judged against

@@ -43,15 +43,17 @@ static bool ours_arm(struct ring_rig *r)
 }
 
 /* What does not change is in registers: the compiler can not know that no store of the loop changes it. */
-static void take(unsigned n)
+static void take(unsigned n, unsigned pending)
 {
 	const struct blkif_back ring = back.ring;
 	struct jrnl_q j = *back.j;
 	const uint16_t *slot = &back.free[back.nfree];
 	uint64_t cons = back.req_cons;
 
+	blkif_back_soon_first(&ring, cons, n);
 	for (unsigned i = 0; i < n; i++) {
-		blkif_back_soon(&ring, cons + i + BLKIF_SOON);
+		if (i + BLKIF_SOON < pending)
+			blkif_back_soon(&ring, cons + i + BLKIF_SOON);
 		jrnl_take(&j, *--slot, cons + i, blkif_back_entry(&ring, cons + i), sizeof(struct blkif_request), back.now);
 	}
 	back.req_cons += n;
@@ -82,23 +84,25 @@ static void show(struct ring_rig *r)
 
 static unsigned ours_turn(struct ring_rig *r)
 {
-	int n = blkif_back_pending(&back.ring, back.req_cons, back.rsp_shown);
+	int pending = blkif_back_pending(&back.ring, back.req_cons, back.rsp_shown);
 	const struct blkif_back ring = back.ring;
 	struct jrnl_q j = *back.j;
 	const uint16_t *slot = &back.free[back.nfree];
 
-	if (n <= 0) {
+	unsigned n;
+
+	if (pending <= 0) {
 		back.now = clock_lately(&back.clock);
 		return 0;
 	}
-	n = (int)blkif_back_batch((uint32_t)n);
-	take((unsigned)n);
-	for (unsigned i = 0; i < (unsigned)n; i++)
+	n = blkif_back_batch((uint32_t)pending);
+	take(n, (unsigned)pending);
+	for (unsigned i = 0; i < n; i++)
 		serve(&ring, &j, back.rsp_next + i, *--slot);
-	back.rsp_next += (unsigned)n;
+	back.rsp_next += n;
 	show(r);
 	back.now = clock_lately(&back.clock); /* while the other end looks */
-	return (unsigned)n;
+	return n;
 }
 
 const struct ring_kind RING_OURS = {ours_open, ring_front_close, ring_front_put, ring_front_get, ring_front_arm, ours_turn, ours_arm};

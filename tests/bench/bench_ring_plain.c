@@ -26,26 +26,28 @@ static bool plain_arm(struct ring_rig *r)
 
 static inline unsigned plain(struct ring_rig *r, bool half)
 {
-	int n = blkif_back_pending(&back.ring, back.req_cons, back.rsp_shown);
+	int pending = blkif_back_pending(&back.ring, back.req_cons, back.rsp_shown);
+	unsigned n;
 
-	if (n <= 0)
+	if (pending <= 0)
 		return 0;
+	n = half ? blkif_back_batch((uint32_t)pending) : (uint32_t)pending;
 	if (half)
-		n = (int)blkif_back_batch((uint32_t)n);
-	for (unsigned i = 0; i < (unsigned)n; i++) {
-		if (half)
+		blkif_back_soon_first(&back.ring, back.req_cons, n);
+	for (unsigned i = 0; i < n; i++) {
+		if (half && i + BLKIF_SOON < (unsigned)pending)
 			blkif_back_soon(&back.ring, back.req_cons + i + BLKIF_SOON);
 		pm_copy(&back.copy[i], blkif_back_entry(&back.ring, back.req_cons + i), sizeof(back.copy[i]));
 	}
-	back.req_cons += (unsigned)n;
-	for (unsigned i = 0; i < (unsigned)n; i++) {
+	back.req_cons += n;
+	for (unsigned i = 0; i < n; i++) {
 		ring_consume(&back.copy[i]);
 		blkif_back_answer(&back.ring, back.rsp_next++, back.copy[i].id, back.copy[i].operation, BLKIF_RSP_OKAY);
 	}
 	if (blkif_back_publish(&back.ring, back.rsp_shown, back.rsp_next) && r->back.mode != RING_POLLED)
 		ring_wake_other(&r->back);
 	back.rsp_shown = back.rsp_next;
-	return (unsigned)n;
+	return n;
 }
 
 static unsigned plain_turn(struct ring_rig *r) { return plain(r, false); }
