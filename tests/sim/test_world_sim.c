@@ -26,7 +26,7 @@
 #define SEEDS 150u
 #define RUNS_PER_CHILD 50u
 #define WORKERS_MAX 64
-#define MUTANT_SEEDS 100u
+#define MUTANT_SEEDS 300u
 #define SEEDS_DIR "tests/sim/seeds"
 
 enum jrnl_mutant jrnl_mutant;
@@ -145,6 +145,8 @@ static void kept_seeds_pass(void **state)
 	struct dirent *e;
 
 	(void)state;
+	if (!d)
+		fail_msg("%s is not found from here: run this from the root of the source tree", SEEDS_DIR);
 	while (d && (e = readdir(d))) {
 		char path[300];
 		uint64_t seed;
@@ -167,6 +169,7 @@ static void kept_seeds_pass(void **state)
 	if (d)
 		closedir(d);
 	printf("%u seeds of " SEEDS_DIR "\n", n);
+	assert_true(n > 0);
 	assert_int_equal(bad, 0);
 }
 

@@ -409,7 +409,8 @@ static ssize_t put(struct os_inode *i, const void *buf, size_t n, uint64_t at)
 
 	if (at + first > i->size)
 		resize(i, (size_t)at + first);
-	memcpy(i->data + at, buf, first);
+	if (first)
+		memcpy(i->data + at, buf, first);
 	os_point(26, OS_CALL_NS);
 	if (at + n > i->size)
 		resize(i, (size_t)at + n);

@@ -172,12 +172,14 @@ static int op_fence_poll(struct engine *e)
 	return world_mutant == WORLD_LATE_FENCE ? 1 : disk_ops->fence_poll(e);
 }
 
-static unsigned op_reap(struct engine_queue *q, struct engine_reqs *done)
+/* As the pool of threads does: a queue with nothing outstanding is never reaped, but armed before each sleep. */
+static int op_arm(struct engine_queue *q)
 {
 	struct owned_engine *o = engine_of(q->engine);
 
+	crash_disk_event(q->engine, index_of(o, q));
 	o->readable[index_of(o, q)] = false;
-	return disk_ops->reap(q, done);
+	return disk_ops->arm(q);
 }
 
 static int op_event_fd(struct engine_queue *q)
@@ -216,7 +218,7 @@ static struct engine *open_disk(struct crash_disk *d)
 	ops = *e->ops;
 	ops.own = op_own;
 	ops.queue_open = op_queue_open;
-	ops.reap = op_reap;
+	ops.arm = op_arm;
 	ops.fence_poll = op_fence_poll;
 	ops.event_fd = op_event_fd;
 	e->ops = &ops;
@@ -255,7 +257,11 @@ int __wrap_engine_probe(const struct engine_open *o, struct engine_info *info, c
 	return 0;
 }
 
-static bool nobody_starts(void *arg UNUSED) { return !starting || starting->state != OS_ALIVE; }
+/* A stub that is stopped never goes on. */
+static bool nobody_starts(void *arg UNUSED)
+{
+	return !starting || starting->state != OS_ALIVE || starting->stopped || starting->frozen;
+}
 
 int __wrap_blkback_start(struct blkback *b, enum blkback_kind kind, bool own_fault, struct blkback_started *out)
 {
