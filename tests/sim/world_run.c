@@ -86,7 +86,9 @@ static void died(struct os_proc *p)
 		world_out->deaths[p->kind]++;
 	if (p->kind == OS_STUB && (p->frozen || p->stopped || p->status == SIGSEGV))
 		count_own_fault(p);
-	if (p->kind == OS_STUB && p->serves && !p->injected && world->dev[p->dev].spare && !world->dev[p->dev].close)
+	/* While a connection begins, a successor of the supervisor gives up its stub, rightly. */
+	if (p->kind == OS_STUB && p->serves && !p->injected && world->dev[p->dev].spare && world->dev[p->dev].connected &&
+	    !world->dev[p->dev].close)
 		world_violation("NEIGHBOUR", "%s lost its stub, though nothing was done to it", world->dev[p->dev].name);
 	if (p->kind == OS_STORE)
 		world->store_at = os.now + 1 + crash_below(&os.rng, RESTART_NS);
