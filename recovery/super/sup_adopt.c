@@ -51,6 +51,7 @@ static struct sup_proc *adopt_proc(struct sup_dev *d, const struct saved_proc *s
 	p->ctl = fds[1];
 	p->standby = standby;
 	p->adopted = true;
+	sup_blank_want(s);
 	*(standby ? &d->group->standby : &d->group->active) = p;
 	return p;
 }
