@@ -61,7 +61,8 @@ int loop_signal(struct loop *l, int signo, void (*fn)(int signo, void *arg), voi
 
 /* Until loop_stop(). 0 or the errno of epoll_wait. */
 int loop_run(struct loop *l);
-/* One round: waits at most timeout_ns (UINT64_MAX: for ever) for the first event. */
+/* One round: waits at most timeout_ns (UINT64_MAX: for ever) for the first event. What is ready is called before timers, so that
+ * what came in time stops its deadline however long the process stood still. */
 int loop_once(struct loop *l, uint64_t timeout_ns);
 void loop_stop(struct loop *l);
 

@@ -324,9 +324,10 @@ int loop_once(struct loop *l, uint64_t timeout_ns)
 	n = epoll_wait(l->epoll, ev, EVENTS_PER_ROUND, wait);
 	if (n < 0 && errno != EINTR)
 		return -errno;
-	run_timers(l);
 	for (int i = 0; i < n; i++)
 		dispatch(l, &ev[i]);
+	/* After what is ready: when the machine stood still, the answer is there as well as its deadline. */
+	run_timers(l);
 	run_work(l);
 	return 0;
 }

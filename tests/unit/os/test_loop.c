@@ -246,6 +246,45 @@ static void signals_arrive_from_the_loop(void **state)
 	loop_close(l);
 }
 
+struct answer {
+	struct loop *l;
+	struct loop_fd w;
+	struct loop_timer deadline;
+	int calls;
+};
+
+static void answered(struct loop_fd *w, uint32_t events)
+{
+	struct answer *a = CONTAINER_OF(w, struct answer, w);
+
+	(void)events;
+	a->calls++;
+	loop_timer_stop(a->l, &a->deadline);
+	loop_fd_stop(a->l, w);
+}
+
+static void too_late(struct loop_timer *t)
+{
+	(void)t;
+	fail_msg("the deadline was looked at before the answer");
+}
+
+static void an_answer_that_is_there_comes_before_its_deadline(void **state)
+{
+	struct answer a = {0};
+	int fd = eventfd(0, EFD_CLOEXEC);
+
+	(void)state;
+	assert_int_equal(loop_open(&a.l), 0);
+	assert_int_equal(loop_fd_start(a.l, &a.w, fd, EPOLLIN, answered), 0);
+	loop_timer_start(a.l, &a.deadline, clock_now(), too_late);
+	kick(fd);
+	assert_int_equal(loop_once(a.l, UINT64_MAX), 0);
+	assert_int_equal(a.calls, 1);
+	close(fd);
+	loop_close(a.l);
+}
+
 int main(void)
 {
 	const struct CMUnitTest t[] = {
@@ -255,6 +294,7 @@ int main(void)
 		cmocka_unit_test(a_timer_in_the_past_does_not_starve_descriptors),
 		cmocka_unit_test(a_timeout_ends_the_round),
 		cmocka_unit_test(deferred_work_runs_before_sleeping),
+		cmocka_unit_test(an_answer_that_is_there_comes_before_its_deadline),
 		cmocka_unit_test(signals_arrive_from_the_loop),
 	};
 
