@@ -135,7 +135,11 @@ static const char *label(const struct bench_row *row, enum label l)
 	return l == VARIANT ? row->variant : l == PARAMS ? row->params : row->unit;
 }
 
-static bool has_unit(const struct bench_row *row, const char *unit) { return !unit || strcmp(row->unit, unit) == 0; }
+/* What is 0 has no bar on a logarithmic scale. */
+static bool has_unit(const struct bench_row *row, const char *unit)
+{
+	return row->median > 0 && (!unit || strcmp(row->unit, unit) == 0);
+}
 
 /* Row i is the first of its unit (NULL: of all) with this label. */
 static bool is_first(const struct bench_report *r, unsigned i, enum label l, const char *unit)
@@ -170,7 +174,7 @@ static void write_data(const struct bench_report *r, const char *unit, FILE *f)
 			if (is_first(r, k, VARIANT, unit)) {
 				double d = median_of(r, r->row[k].variant, r->row[i].params, unit);
 
-				d > 0 ? fprintf(f, "\t%.6g", d) : fprintf(f, "\t?"); /* no bar for 0 on a logarithmic scale */
+				isnan(d) ? fprintf(f, "\t?") : fprintf(f, "\t%.6g", d);
 			}
 	}
 	fprintf(f, "\nEOD\n");
