@@ -118,6 +118,8 @@ static void on_action(struct xenbus_end *e, enum xenbus_action action, const str
 		log_error("%s of domain %u: the store has forgotten its nodes; it goes on being served", d->vdev, d->domid);
 		xenbus_end_close(e);
 		d->end = NULL;
+		if (d->domain_gone && d->state == CTL_CLOSED)
+			removed(d); /* by its toolstack, while the store was away */
 		break;
 	default:
 		break;
