@@ -32,6 +32,7 @@ enum world_mutant {
 	WORLD_LOG_TAIL,
 	WORLD_KILL_ALL,
 	WORLD_LATE_FENCE,
+	WORLD_HANG,
 	WORLD_MUTANTS
 };
 extern enum world_mutant world_mutant;

@@ -215,7 +215,14 @@ static bool asked(void *arg)
 	return d->close || d->reopen;
 }
 
-/* Until all is done and it may go, or it must connect anew. */
+static bool called(void *arg)
+{
+	struct world_dev *d = arg;
+
+	return asked(d) || d->check.nreqs < d->want;
+}
+
+/* Until all is done and more is wanted, or it may go, or it must connect anew. */
 static int use(struct user *u)
 {
 	struct world_dev *d = u->d;
@@ -230,10 +237,8 @@ static int use(struct user *u)
 		world_violation("STATE", "%s: the frontend was told that its device has ended: %s", d->name, err_str(rc));
 	if (rc >= 0 && !more(u) && !outstanding(u)) {
 		d->phase = DEV_DONE;
-		while (!asked(d) && rc >= 0) {
-			os_wait(asked, d, os.now + 5 * NS_PER_MS);
+		while (rc >= 0 && !os_wait(called, d, os.now + 5 * NS_PER_MS))
 			rc = turn(u);
-		}
 		if (rc < 0 && d->phase != DEV_DESTROYED)
 			world_violation("STATE", "%s: the frontend was told that its device has ended: %s", d->name, err_str(rc));
 	}
@@ -267,7 +272,8 @@ int world_guest_main(void *dev)
 		d->reopen = false;
 		d->phase = d->phase < DEV_RUNS ? DEV_RUNS : d->phase;
 		blkfront_get_info(u->f, &u->info);
-		use(u);
+		while (use(u) >= 0 && !asked(d))
+			;
 		d->check.left |= outstanding(u) > 0;
 		d->connected = false;
 		blkfront_close(u->f);

@@ -16,6 +16,7 @@
 #define RESTART_NS (20 * NS_PER_MS) /* of a daemon, at most so late */
 #define FAULTS_NS (400 * NS_PER_MS) /* at most so long */
 #define SETTLE_NS (40 * NS_PER_S)
+#define LAST_REQS 4u
 #define STEPS_MAX 4000000u
 #define CONVICTED_AT 5u /* deaths by own fault (docs/recovery.md) */
 
@@ -162,7 +163,7 @@ static void stop_one(void)
 {
 	struct os_proc *p = some(OS_STUB);
 
-	if (!p)
+	if (!p || p->frozen || p->stopped)
 		return;
 	world_out->stops++;
 	if (chance(50)) {
@@ -473,6 +474,17 @@ static void check_data(void)
 	}
 }
 
+/* Whether a device that is said to be up does answer. */
+static void ask_for_more(void)
+{
+	for (unsigned i = 0; i < world->ndevs; i++)
+		if (world->dev[i].phase == DEV_DONE) {
+			world->dev[i].phase = DEV_RUNS;
+			world->dev[i].want = MIN(world->dev[i].check.nreqs + LAST_REQS, REQS_MAX);
+		}
+	os_wake();
+}
+
 static void course(void)
 {
 	if (!go(all_done, SETTLE_NS)) {
@@ -480,6 +492,11 @@ static void course(void)
 		return;
 	}
 	end_faults();
+	ask_for_more();
+	if (!go(all_done, SETTLE_NS)) {
+		stuck("the last requests are answered");
+		return;
+	}
 	each(DEV_DONE, world_tool_check);
 	if (!go(all_up, SETTLE_NS)) {
 		stuck("all devices are up");
