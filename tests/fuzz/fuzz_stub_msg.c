@@ -112,6 +112,7 @@ static void say(struct input *in)
 {
 	unsigned how = (unsigned)take(in, 1), which = how & 1;
 	struct stub_msg m = {.type = (uint32_t)take(in, 1), .dev = how / 2 % 4, .serial = 100 + how / 2 % 4, .generation = 7};
+	struct sup_dev before[NDEVS];
 	char buf[sizeof(m) + 8];
 	size_t n = sizeof(m);
 
@@ -126,10 +127,12 @@ static void say(struct input *in)
 	if (how & 0x80)
 		n = take(in, 1) % (sizeof(buf) + 1);
 	CHECK(send(theirs[which], buf, n, MSG_NOSIGNAL) >= -1);
+	memcpy(before, devs, sizeof(before));
 	if (take(in, 1) & 1)
 		sup_msg_ready(&procs[which]->on_msg, EPOLLIN);
 	else
 		sup_msg_drain(procs[which]);
+	CHECK(n == sizeof(m) || !memcmp(before, devs, sizeof(before))); /* of another length it means nothing */
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
