@@ -11,7 +11,7 @@ rc=0
 
 # NAME KIND FLAGS...: an exhaustive search, never a bitstate one; its report is in $work/out. 0: no error, to the end; 1: an error.
 search() {
-	local dir=$work/run kind=$2 safety=-DSAFETY how='' opt=-O2
+	local dir=$work/run kind=$2 safety=-DSAFETY how='' opt=-O1
 	rm -rf "$dir"
 	mkdir "$dir"
 	[ "$kind" = live ] && safety=-DNFAIR=3 how="-a -f"

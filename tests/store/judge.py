@@ -12,11 +12,12 @@ def reply(step, r):
     return r
 
 
-def tree(t, real):
-    """Nodes that one side has from its start are no concern of a sequence's."""
+def tree(t, real, dead):
+    """Nodes that one side has from its start are no concern of a sequence's; of the dead's entries see _living()."""
     if not real:
         return t
-    return {p: v for p, v in t.items() if p == "/t" or p.startswith("/t/")}
+    return {p: (v[0], _living(v[1][1], dead), v[2]) if isinstance(v, tuple) else v
+            for p, v in t.items() if p == "/t" or p.startswith("/t/")}
 
 
 def _odd(step):
@@ -37,7 +38,22 @@ def known(step, a, b, dead):
         return b[0] == "ERROR" or step[1] != "SET_PERMS"
     if step[1] == "GET_PERMS" and a[0] == b[0] != "ERROR":
         return _living(a[1], dead) == _living(b[1], dead)
-    return False
+    # Whatever a transaction had failed of before its end: xenstored says ENOMEM.
+    return step[1] == "END" and a[0] == "ERROR" and b == ("ERROR", b"ENOMEM\0")
+
+
+def transaction(step):
+    """(client, handle) of a step that is done in a transaction, or ends one; else None."""
+    in_one = step[1] in ("READ", "WRITE", "MKDIR", "RM", "DIRECTORY", "DIRECTORY_PART", "GET_PERMS", "SET_PERMS", "END") and step[2]
+    return (step[0], step[2]) if in_one else None
+
+
+def parts(step, b, denied):
+    """Differences after which the two trees may go different ways, so that a sequence can't go on. xenstored fails (with EIO it
+    even repairs its database) when a transaction removes a node that another client has removed meanwhile; it looks at the
+    parent of a node that a transaction may not touch, which can be a conflict later (denied: such transactions)."""
+    tx = transaction(step)
+    return tx in denied or step[1] == "RM" and tx is not None and b[1] in (b"EIO\0", b"EINVAL\0")
 
 
 def _living(perms, dead):
