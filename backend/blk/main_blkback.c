@@ -54,7 +54,7 @@ int main(int argc, char **argv)
 	if (argc == 1 || (argc == 2 && strcmp(arg, STUB_BLANK_ARG) == 0))
 		_exit(be_boot_serve(NAME, argc == 2, classes)); /* workers may be at work: no destructors */
 	if (strcmp(arg, "--probe") == 0 && argc == 2)
-		return be_boot_probe(NAME, &blk_class);
+		_exit(be_boot_probe(NAME, &blk_class)); /* what it allocated is its process's */
 	if (strcmp(arg, "--probe") == 0 && argc == 3)
 		return probe_for_people(argv[2]);
 	if (strcmp(arg, "--help") == 0 && argc == 2)
