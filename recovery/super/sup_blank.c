@@ -32,6 +32,16 @@ static void let_go(struct sup *s)
 	b->ready = false;
 }
 
+/* It has ended. */
+static void drop(struct sup *s)
+{
+	let_go(s);
+	close(s->blank.pidfd);
+	close(s->blank.ctl);
+	if (s->blank.far >= 0)
+		close(s->blank.far);
+}
+
 static void again(struct loop_timer *t);
 
 static void gone(struct loop_fd *w, uint32_t events)
@@ -40,11 +50,7 @@ static void gone(struct loop_fd *w, uint32_t events)
 
 	(void)events;
 	waitid(P_PIDFD, (id_t)s->blank.pidfd, &(siginfo_t){0}, WEXITED | WNOHANG);
-	let_go(s);
-	close(s->blank.pidfd);
-	close(s->blank.ctl);
-	if (s->blank.far >= 0)
-		close(s->blank.far);
+	drop(s);
 	loop_timer_start(s->loop, &s->blank.again, clock_now() + LATE_NS, again);
 }
 
@@ -138,9 +144,5 @@ void sup_blank_end(struct sup *s)
 		return;
 	kill(s->blank.pid, SIGKILL);
 	waitid(P_PIDFD, (id_t)s->blank.pidfd, &(siginfo_t){0}, WEXITED);
-	let_go(s);
-	close(s->blank.pidfd);
-	close(s->blank.ctl);
-	if (s->blank.far >= 0)
-		close(s->blank.far);
+	drop(s);
 }

@@ -7,8 +7,8 @@
  *
  * Deaths that were not fruitless, and asked ones, are repaired at once, always. Of the fruitless ones POLICY_BURST within
  * POLICY_WINDOW_NS are; each one more doubles a pause from POLICY_PAUSE_NS up to POLICY_PAUSE_MAX_NS, or, when it was not
- * the stub's own fault, up to POLICY_PAUSE_KILLED_NS; to one by own fault only those of its row count. After POLICY_GIVE_UP fruitless deaths by own fault in a row, with no
- * life of POLICY_WINDOW_NS and no answered request between them, the device is given up.
+ * the stub's own fault, up to POLICY_PAUSE_KILLED_NS; to one by own fault only those of its row count. After POLICY_GIVE_UP fruitless
+ * deaths by own fault in a row, with no life of POLICY_WINDOW_NS and no answered request between them, the device is given up.
  */
 #ifndef BULKHEAD_RECOVERY_SUPER_SUP_POLICY_H
 #define BULKHEAD_RECOVERY_SUPER_SUP_POLICY_H

@@ -5,14 +5,6 @@
 # shellcheck source=tests/chaos/campaign.sh
 . "$(dirname "$0")/campaign.sh"
 
-umount_slow() {
-	for _ in $(seq 500); do
-		fusermount3 -u "$T/mnt" 2>/dev/null && return
-		mountpoint -q "$T/mnt" || return
-		sleep 0.02
-	done
-}
-
 if ! [ -r /dev/fuse ] || ! [ -w /dev/fuse ]; then skip "/dev/fuse cannot be used here"; fi
 need fusermount3
 [ -x "$BUILD/tests/tools/slowfs" ] || skip "slowfs was not built: libfuse3-dev is not installed"

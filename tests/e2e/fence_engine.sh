@@ -8,14 +8,6 @@
 tools=$BUILD/tests/tools
 trials=${TRIALS:-3}
 
-umount_slow() {
-	for _ in $(seq 500); do
-		fusermount3 -u "$T/mnt" 2>/dev/null && return
-		mountpoint -q "$T/mnt" || return
-		sleep 0.02
-	done
-}
-
 # show SPEC ARRIVALS SCENARIO -> sets new, old, waited
 show() {
 	local out

@@ -115,3 +115,12 @@ nbd_down() {
 	done
 	kill -9 "$pid" 2>/dev/null
 }
+
+# For a file system of tests/tools/slowfs at $T/mnt, which may still be at work.
+umount_slow() {
+	for _ in $(seq 500); do
+		fusermount3 -u "$T/mnt" 2>/dev/null && return
+		mountpoint -q "$T/mnt" || return
+		sleep 0.02
+	done
+}

@@ -169,14 +169,8 @@ static const char *const words[] = {"OK", "a", "q", "b", "1", "2", "0:1", "1:2",
 static uint32_t payload(struct input *in, char *p)
 {
 	unsigned how = (unsigned)take(in, 1), n = how % 4;
-	size_t len = 0;
+	size_t len = take_words(in, p, words, ARRAY_LEN(words), n, how & 0x80);
 
-	for (unsigned i = 0; i < n; i++) {
-		const char *word = words[take(in, 1) % ARRAY_LEN(words)];
-
-		strcpy(p + len, word);
-		len += strlen(word) + !(how & 0x80 && i + 1 == n);
-	}
 	if (how & 0x20)
 		len += take_bytes(in, p + len, how & 0x40 ? 3900 : take(in, 1) % 64);
 	return (uint32_t)len;

@@ -153,14 +153,8 @@ static const char *const words[] = {
 static uint32_t payload(struct input *in, char *p, size_t room)
 {
 	unsigned how = (unsigned)take(in, 1), n = how % 5;
-	size_t len = 0;
+	size_t len = take_words(in, p, words, ARRAY_LEN(words), n, how & 0x80);
 
-	for (unsigned i = 0; i < n; i++) {
-		const char *word = words[take(in, 1) % ARRAY_LEN(words)];
-
-		strcpy(p + len, word);
-		len += strlen(word) + !(how & 0x80 && i + 1 == n);
-	}
 	if (how & 0x20)
 		len += take_bytes(in, p + len, how & 0x40 ? take(in, 2) % (room - len) : take(in, 1) % 32);
 	return (uint32_t)MIN(len, (size_t)XENSTORE_PAYLOAD_MAX);

@@ -6,6 +6,7 @@
 #include "ring/base/check.h"
 #include "ring/base/log.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -40,6 +41,20 @@ static inline uint64_t take(struct input *in, size_t n)
 
 	take_bytes(in, &v, n);
 	return v;
+}
+
+/* n words of a list, each with its NUL, but for the last one if open; how many bytes that are. */
+static inline size_t take_words(struct input *in, char *p, const char *const *words, size_t nwords, unsigned n, bool open)
+{
+	size_t len = 0;
+
+	for (unsigned i = 0; i < n; i++) {
+		const char *word = words[take(in, 1) % nwords];
+
+		strcpy(p + len, word);
+		len += strlen(word) + !(open && i + 1 == n);
+	}
+	return len;
 }
 
 /* Memory of exactly n bytes, so that a look behind its end shows. */
