@@ -17,8 +17,7 @@ int hv_open(const char *provider, const struct hv_open *o, struct hv **out)
 	if (strcmp(provider, "local") == 0)
 		return o->runtime_dir ? hv_local_open(o, out) : -EINVAL;
 	if (strcmp(provider, "xen") == 0)
-		log_error("provider xen: this program was built without it; use --provider=local");
-	else
-		log_error("provider %s: there is none of this name; there are auto, local and xen", provider);
+		return hv_xen_open(o, out);
+	log_error("provider %s: there is none of this name; there are auto, local and xen", provider);
 	return -ENOSYS;
 }

@@ -60,6 +60,7 @@ struct hv {
 /* Fills the common part of a new hv. */
 void hv_setup(struct hv *hv, const struct hv_ops *ops, const struct hv_open *o, hv_domid_t self);
 
+int hv_xen_open(const struct hv_open *o, struct hv **out);
 int hv_local_open(const struct hv_open *o, struct hv **out);
 
 #endif
