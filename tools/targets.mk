@@ -39,7 +39,7 @@ help:
 	@echo 'make layers     prints the graph of modules'
 	@echo 'make sim-all    the long form of the exhaustive crash test: about ten minutes'
 	@echo 'make mutants    the crash tests with one rule taken out at a time: which is found by what'
-	@echo 'make install    DESTDIR= PREFIX=/usr/local: programs, nbdkit plugin, man pages, completion'
+	@echo 'make install    DESTDIR= PREFIX=/usr/local SYSCONFDIR=/etc: programs, nbdkit plugin, man pages, service, script of xl'
 	@echo 'make clean      removes build/'
 	@echo 'Knobs: CC=gcc|clang SAN=address,undefined|thread FAULT=1 V=1'
 .PHONY: help
@@ -95,6 +95,7 @@ layers: ; @tests/lint/layers.py --print
 .PHONY: layers
 
 LIBEXEC := $(PREFIX)/libexec/bulkhead
+SYSCONFDIR ?= /etc
 # Where this nbdkit looks for `nbdkit bulkhead`, whatever PREFIX is.
 NBDKIT_PLUGINS = $(or $(shell nbdkit --dump-config 2>/dev/null | sed -n 's/^plugindir=//p'),$(PREFIX)/lib/nbdkit/plugins)
 USER_PROGS := bulkhead bulkhead-blkfront
@@ -108,4 +109,8 @@ install: progs
 	install -m 644 $(B)/lib/nbdkit-bulkhead-plugin.so $(DESTDIR)$(NBDKIT_PLUGINS)
 	for m in $(MAN); do install -D -m 644 $$m $(DESTDIR)$(PREFIX)/share/man/man$${m##*.}/$$(basename $$m); done
 	install -m 644 tools/bulkhead.completion $(DESTDIR)$(PREFIX)/share/bash-completion/completions/bulkhead
+	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system
+	sed 's|@LIBEXEC@|$(LIBEXEC)|' tools/systemd/bulkhead.service.in >$(DESTDIR)$(PREFIX)/lib/systemd/system/bulkhead.service
+	install -D -m 644 tools/systemd/bulkhead-modules.conf $(DESTDIR)$(PREFIX)/lib/modules-load.d/bulkhead.conf
+	install -D -m 755 tools/xen/block-bulkhead $(DESTDIR)$(SYSCONFDIR)/xen/scripts/block-bulkhead
 .PHONY: install

@@ -10,6 +10,7 @@
 #include "ring/os/fdmsg.h"
 #include "ring/os/sandbox.h"
 #include "ring/os/slice.h"
+#include "ring/os/xen_host.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -140,6 +141,9 @@ static int connect_hv(struct stub *s, uint32_t i)
 			s->hv[i] = s->hv[k];
 	if (s->hv[i])
 		return 0;
+	rc = r->provider_local ? 0 : xen_host_check("", s->err, sizeof(s->err));
+	if (rc)
+		return rc;
 	rc = hv_open(r->provider_local ? "local" : "xen", &o, &s->hv[i]);
 	if (rc)
 		snprintf(s->err, sizeof(s->err), "the %s provider cannot be reached%s%.60s: %s",

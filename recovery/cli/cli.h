@@ -43,7 +43,11 @@ int cli_reset(struct cli *c, int argc, char **argv);
 
 /* An administrator's connection to the hub (hub_client.h). A descriptor; or -errno after one clear line. */
 int cli_hub(const struct cli *c);
-/* Every domain the hub knows, malloc()ed into *doms. How many, or negative errno. */
+/* The world of this runtime directory is Xen's: no hub is in it. */
+bool cli_on_xen(const struct cli *c);
+/* CLI_FAILED after one clear line when this command is xl's there; else 0. */
+int cli_not_on_xen(const struct cli *c, const char *what, const char *instead);
+/* Every domain the hub (on Xen: xenstore, for itself) knows, malloc()ed into *doms. How many, or negative errno. */
 int cli_domains(const struct cli *c, struct hub_dom **doms);
 /* Domid of a name or number; -ENOENT after one clear line. */
 int cli_domid(const struct cli *c, const char *name);
@@ -52,7 +56,7 @@ int cli_devid(const char *vdev, uint32_t *devid);
 
 /* Connects to the supervisor; -errno after one clear line. */
 int cli_supervisor(const struct cli *c);
-/* A client of xenstore (RUNTIME/store.sock, or $XENSTORED_PATH) for xs_sync.h; closed at exit. NULL after one clear
+/* A client of xenstore (xsc_path() of this world) for xs_sync.h; closed at exit. NULL after one clear
  * line. */
 struct xsc *cli_store(const struct cli *c);
 /* The last wait's rc and line, as dev_admin.h's callbacks give them; text is "" without one. */

@@ -112,6 +112,8 @@ int cli_attach(struct cli *c, int argc, char **argv)
 	struct xsc *xs;
 	int rc, domid;
 
+	if (cli_not_on_xen(c, "attach", "xl block-attach VM vdev=xvda,script=block-bulkhead,target=..."))
+		return CLI_FAILED;
 	rc = read_args(argc, argv, &a);
 	if (rc)
 		return rc;
@@ -146,6 +148,8 @@ int cli_detach(struct cli *c, int argc, char **argv)
 	struct xsc *xs;
 	int domid, rc;
 
+	if (cli_not_on_xen(c, "detach", "xl block-detach VM VDEV"))
+		return CLI_FAILED;
 	if (argc != 2 && !force)
 		return cli_usage("detach takes VM VDEV [--force]");
 	if (cli_devid(argv[1], &dev.devid))

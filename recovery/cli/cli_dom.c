@@ -88,6 +88,8 @@ int cli_create(struct cli *c, int argc, char **argv)
 	struct xsc *xs;
 	int domid, rc;
 
+	if (cli_not_on_xen(c, "create", "xl create"))
+		return CLI_FAILED;
 	if (argc == 3 && strcmp(argv[1], "--uuid") == 0) {
 		if (!uuid_ok(argv[2]))
 			return cli_usage("%s is no UUID", argv[2]);
@@ -127,6 +129,8 @@ int cli_destroy(struct cli *c, int argc, char **argv)
 	struct xsc *xs;
 	int domid, rc;
 
+	if (cli_not_on_xen(c, "destroy", "xl destroy"))
+		return CLI_FAILED;
 	if (argc != 1)
 		return cli_usage("destroy takes VM");
 	domid = cli_domid(c, argv[0]);
@@ -178,7 +182,9 @@ int cli_list(struct cli *c, int argc, char **argv)
 	xs = n < 0 ? NULL : cli_store(c);
 	if (!xs)
 		return CLI_FAILED;
-	if (!all)
+	if (!all && cli_on_xen(c))
+		printf("%-20s %6s  %s\n", "VM", "DOMID", "DISKS");
+	else if (!all)
 		printf("%-20s %6s %10s %7s %6s  %s\n", "VM", "DOMID", "MEMORY", "GRANTS", "PORTS", "DISKS");
 	for (int i = 0; i < n; i++) {
 		const struct hub_dom *d = &doms[i];
@@ -188,6 +194,8 @@ int cli_list(struct cli *c, int argc, char **argv)
 			json_array_append_new(all, json_pack("{s:s, s:i, s:I, s:i, s:i, s:s}", "name", d->name, "domid",
 							     (int)d->domid, "bytes", (json_int_t)d->bytes, "grants",
 							     (int)d->ngrants, "ports", (int)d->nports, "disks", disks));
+		else if (cli_on_xen(c))
+			printf("%-20s %6u  %s\n", d->name, d->domid, disks);
 		else
 			printf("%-20s %6u %10s %7u %6u  %s\n", d->name, d->domid, cli_bytes(d->bytes), d->ngrants,
 			       d->nports, disks);

@@ -1,5 +1,6 @@
 /* cli_hub.c - an administrator's conversation with bulkhead-hub. */
 #include "recovery/cli/cli.h"
+#include "recovery/cli/cli_xen.h"
 #include "ring/base/err.h"
 #include "ring/hv/hub_client.h"
 
@@ -21,9 +22,14 @@ int cli_hub(const struct cli *c)
 int cli_domains(const struct cli *c, struct hub_dom **doms)
 {
 	union hub_buf *q = malloc(sizeof(*q));
-	int s = q ? cli_hub(c) : -ENOMEM, n = 0, rc = 0;
+	int s, n = 0, rc = 0;
 
 	*doms = NULL;
+	if (cli_on_xen(c)) {
+		free(q);
+		return cli_xen_domains(c, doms);
+	}
+	s = q ? cli_hub(c) : -ENOMEM;
 	while (s >= 0) {
 		q->m = (struct hub_msg){.op = HUB_DOM_LIST, .arg = (uint64_t)n};
 		rc = hub_client_call(s, q, NULL, NULL);

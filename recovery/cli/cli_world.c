@@ -6,6 +6,7 @@
 #include "ring/os/clock.h"
 #include "ring/os/fdmsg.h"
 #include "ring/os/rundir.h"
+#include "ring/os/xen_host.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -34,19 +35,43 @@ static bool answers(const struct cli *c)
 }
 
 /* The supervisor may be there before those that it waits for. */
-static bool ready(const struct cli *c)
+static bool ready(const struct cli *c, bool xen)
 {
 	char hub[256], store[256];
 
+	if (xen)
+		return answers(c);
 	cli_path(c, HUB_SOCK, hub, sizeof(hub));
 	cli_path(c, "store.sock", store, sizeof(store));
 	return access(hub, W_OK) == 0 && access(store, W_OK) == 0 && answers(c);
 }
 
-static NORETURN void become_keeper(const struct cli *c, const char *libexec, int argc, char **argv)
+/* The keeper must know the provider as well: takes --provider out of bulkheadd's options. NULL: no such one. */
+static const char *take_provider(int *argc, char **argv)
+{
+	const char *provider = "auto";
+
+	for (int i = 0; i < *argc; i++) {
+		int n = strncmp(argv[i], "--provider=", 11) == 0 ? 1 : strcmp(argv[i], "--provider") == 0 ? 2 : 0;
+
+		if (n == 0)
+			continue;
+		if (i + n > *argc)
+			return NULL;
+		provider = n == 1 ? argv[i] + 11 : argv[i + 1];
+		memmove(&argv[i], &argv[i + n], (size_t)(*argc - i - n) * sizeof(*argv));
+		*argc -= n;
+		i--;
+	}
+	if (strcmp(provider, "auto") && strcmp(provider, "local") && strcmp(provider, "xen"))
+		return NULL;
+	return xen_host_provider(provider);
+}
+
+static NORETURN void become_keeper(const struct cli *c, const char *libexec, const char *provider, int argc, char **argv)
 {
 	char prog[4096], log[256];
-	char **args = calloc((size_t)argc + 8, sizeof(*args));
+	char **args = calloc((size_t)argc + 10, sizeof(*args));
 	int n = 0, fd;
 
 	if (!args)
@@ -58,6 +83,8 @@ static NORETURN void become_keeper(const struct cli *c, const char *libexec, int
 	args[n++] = (char *)c->runtime_dir;
 	args[n++] = (char *)"--libexec";
 	args[n++] = (char *)libexec;
+	args[n++] = (char *)"--provider";
+	args[n++] = (char *)provider;
 	args[n++] = (char *)"--";
 	for (int i = 0; i < argc; i++)
 		args[n++] = argv[i];
@@ -94,10 +121,17 @@ static void show_log_tail(const struct cli *c)
 int cli_start(struct cli *c, int argc, char **argv)
 {
 	uint64_t deadline = clock_now() + CLI_DEADLINE_NS;
-	char libexec[2200];
+	const char *provider = take_provider(&argc, argv);
+	char libexec[2200], why[256];
 	pid_t pid;
 	int rc, status;
+	bool xen;
 
+	if (!provider)
+		return cli_usage("--provider: auto, local or xen");
+	xen = strcmp(provider, "xen") == 0;
+	if (xen && xen_host_check("", why, sizeof(why)))
+		return cli_fail("%s (bulkhead doctor looks at all of it)", why);
 	rc = rundir_make(c->runtime_dir);
 	if (rc == -EPERM)
 		return cli_fail("%s belongs to somebody else; choose another with --runtime-dir", c->runtime_dir);
@@ -111,8 +145,8 @@ int cli_start(struct cli *c, int argc, char **argv)
 	if (pid < 0)
 		return cli_fail("can not start: %s", strerror(errno));
 	if (pid == 0)
-		become_keeper(c, libexec, argc, argv);
-	while (!ready(c)) {
+		become_keeper(c, libexec, provider, argc, argv);
+	while (!ready(c, xen)) {
 		struct timespec pause = {.tv_nsec = 2000000};
 
 		if (waitpid(pid, &status, WNOHANG) == pid || clock_now() > deadline) {
@@ -123,6 +157,8 @@ int cli_start(struct cli *c, int argc, char **argv)
 		nanosleep(&pause, NULL);
 	}
 	printf("started in %s\n", c->runtime_dir);
+	if (xen && xsc_path(NULL, why, sizeof(why)) == 0 && access(why, W_OK))
+		printf("but xenstored is not there yet (%s): disks are served when it is\n", why);
 	return CLI_OK;
 }
 

@@ -18,8 +18,8 @@ static const struct command {
 	const char *name, *args, *what;
 	int (*fn)(struct cli *c, int argc, char **argv);
 } commands[] = {
-	{"start", "[BULKHEADD-OPTION...]", "start the local world: hub, store, supervisor", cli_start},
-	{"stop", "", "end the local world", cli_stop},
+	{"start", "[BULKHEADD-OPTION...]", "start keeper and supervisor; without Xen a local world's hub and store too", cli_start},
+	{"stop", "", "end all of it, and every connection", cli_stop},
 	{"create", "VM [--uuid UUID]", "make a domain", cli_create},
 	{"destroy", "VM", "end a domain and its disks", cli_destroy},
 	{"attach", "VM DISK [-o KEY=VALUE]...", "attach a disk; DISK as in xl.cfg: vdev=xvda,target=/x.img", cli_attach},
@@ -95,8 +95,10 @@ struct xsc *cli_store(const struct cli *c)
 {
 	struct xsc_cfg cfg = {.timeout_ns = CLI_DEADLINE_NS / 2};
 	char path[256];
-	int rc = xsc_path(c->runtime_dir, path, sizeof(path));
+	int rc = xsc_path(cli_on_xen(c) ? NULL : c->runtime_dir, path, sizeof(path));
 
+	if (xs)
+		return xs;
 	if (!rc)
 		rc = access(path, W_OK) ? -errno : loop_open(&cfg.loop);
 	cfg.path = path;
@@ -104,7 +106,7 @@ struct xsc *cli_store(const struct cli *c)
 		rc = xsc_open(&cfg, &xs);
 	if (!rc && atexit(close_store) == 0)
 		return xs;
-	cli_fail("no xenstore at %s (%s); begin with: bulkhead start", path, err_str(rc));
+	cli_fail("no xenstore at %s (%s)%s", path, err_str(rc), cli_on_xen(c) ? "" : "; begin with: bulkhead start");
 	return NULL;
 }
 

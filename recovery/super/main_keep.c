@@ -4,6 +4,7 @@
 #include "ring/base/err.h"
 #include "ring/base/log.h"
 #include "ring/os/rundir.h"
+#include "ring/os/xen_host.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -86,19 +87,14 @@ static struct serv *add(struct world *w, const char *name, bool vital)
 	return v;
 }
 
-static bool local_provider(const char *provider)
-{
-	if (strcmp(provider, "auto") == 0)
-		return access("/proc/xen/capabilities", F_OK) != 0;
-	return strcmp(provider, "local") == 0;
-}
+static bool local_provider(const struct options *o) { return strcmp(o->provider, "local") == 0; }
 
 static int plan(struct world *w, const struct options *o)
 {
 	struct serv *v;
 	unsigned n = 3;
 
-	if (local_provider(o->provider)) {
+	if (local_provider(o)) {
 		add(w, "bulkhead-hub", true);
 		add(w, "bulkhead-store", false);
 	}
@@ -188,6 +184,7 @@ static int parse(int argc, char **argv, struct options *o)
 	o->rest = argv + optind;
 	if (strcmp(o->provider, "auto") && strcmp(o->provider, "local") && strcmp(o->provider, "xen"))
 		return usage_error("--provider: auto, local or xen");
+	o->provider = xen_host_provider(o->provider);
 	if (log_level_parse(o->level) < 0)
 		return usage_error("--log-level: " LOG_LEVEL_NAMES);
 	return 0;
@@ -197,6 +194,7 @@ int main(int argc, char **argv)
 {
 	static struct world w;
 	struct options o;
+	char why[256];
 	int lock, rc = parse(argc, argv, &o);
 
 	if (rc)
@@ -213,10 +211,14 @@ int main(int argc, char **argv)
 	if (o.libexec ? snprintf(w.libexec, sizeof(w.libexec), "%s", o.libexec) >= (int)sizeof(w.libexec)
 		      : rundir_libexec("bulkheadd", w.libexec, sizeof(w.libexec)) != 0)
 		return usage_error("bulkheadd is not beside this program: give --libexec DIR");
+	if (!local_provider(&o) && xen_host_check("", why, sizeof(why))) {
+		log_error("%s", why);
+		return EXIT_PERMANENT;
+	}
 	lock = lock_world(&w);
 	if (lock < 0)
 		return EXIT_TEMPORARY;
-	if (local_provider(o.provider))
+	if (local_provider(&o))
 		begin_world(&w);
 	if (prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) < 0)
 		log_warn("can not adopt orphans: %s", strerror(errno));

@@ -6,6 +6,7 @@
 #include "ring/os/clock.h"
 #include "ring/os/rundir.h"
 #include "ring/os/slice.h"
+#include "ring/os/xen_host.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -190,8 +191,7 @@ int main(int argc, char **argv)
 		return EXIT_USAGE;
 	}
 	o.dir = dir;
-	if (strcmp(o.provider, "auto") == 0)
-		o.provider = access("/proc/xen/capabilities", F_OK) == 0 ? "xen" : "local";
+	o.provider = xen_host_provider(o.provider);
 	raise_limits();
 	slice_short();
 	signal(SIGPIPE, SIG_IGN);

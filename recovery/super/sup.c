@@ -4,6 +4,7 @@
 #include "ring/base/check.h"
 #include "ring/base/err.h"
 #include "ring/base/log.h"
+#include "ring/os/xen_host.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -151,8 +152,10 @@ static int open_provider(struct sup *s, char *err, size_t size)
 {
 	struct hv_open h = {.role = HV_SUPERVISOR, .runtime_dir = s->dirs.run};
 	uint64_t until = clock_now() + HUB_WAIT_NS;
-	int fd, rc;
+	int fd, rc = strcmp(s->o.provider, "xen") == 0 ? xen_host_check("", err, size) : 0;
 
+	if (rc)
+		return rc;
 	while ((rc = hv_open(s->o.provider, &h, &s->hv)) && (rc == -ENOENT || rc == -ECONNREFUSED) && clock_now() < until)
 		nanosleep(&(struct timespec){.tv_nsec = 2 * NS_PER_MS}, NULL);
 	if (rc) {

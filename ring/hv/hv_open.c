@@ -2,18 +2,17 @@
 #include "ring/hv/hv_ops.h"
 
 #include "ring/base/log.h"
+#include "ring/os/xen_host.h"
 
 #include <errno.h>
 #include <string.h>
-#include <unistd.h>
 
 int hv_open(const char *provider, const struct hv_open *o, struct hv **out)
 {
 	*out = NULL;
 	if ((o->role == HV_FRONTEND) != (o->domain != NULL))
 		return -EINVAL;
-	if (strcmp(provider, "auto") == 0)
-		provider = access("/proc/xen/capabilities", F_OK) == 0 ? "xen" : "local";
+	provider = xen_host_provider(provider);
 	if (strcmp(provider, "local") == 0)
 		return o->runtime_dir ? hv_local_open(o, out) : -EINVAL;
 	if (strcmp(provider, "xen") == 0)

@@ -404,6 +404,22 @@ static const struct hv_ops ops = {
 	.domain_state = op_domain_state,
 };
 
+/* libxenctrl speaks one version of an interface that changes with every Xen, which says EACCES to any other. */
+static void check_version(struct xen *x)
+{
+	unsigned of = __XEN_LATEST_INTERFACE_VERSION__;
+	xc_dominfo_t info;
+	int is;
+
+	if (!x->ctrl || xc_domain_getinfo(x->ctrl, x->hv.domid, 1, &info) >= 0 || errno != EACCES)
+		return;
+	is = xc_version(x->ctrl, XENVER_version, NULL);
+	log_warn("libxenctrl is for Xen %u.%u, this is %d.%d: ends of domains are learnt from xenstore only", of >> 16,
+		 of >> 8 & 0xff, is >> 16, is & 0xffff);
+	xc_interface_close(x->ctrl);
+	x->ctrl = NULL;
+}
+
 static int open_devices(struct xen *x)
 {
 	switch (x->hv.role) {
@@ -415,6 +431,7 @@ static int open_devices(struct xen *x)
 		return x->share ? 0 : -errno;
 	default:
 		x->ctrl = xc_interface_open(NULL, NULL, 0);
+		check_version(x);
 		return 0;
 	}
 }

@@ -1,6 +1,7 @@
 /* xenbus_end.h - one end of one device in the store: follows the peer, drives the table of xenbus_fsm.h, tells its owner.
  *
- * Owns: the node `state` of its directory (nobody else of ours writes it) and `error`; two or three watches.
+ * Owns: the node `state` of its directory (nobody else of ours writes it), `error` and a backend's `hotplug-error`, which says
+ * the same to libxl; two or three watches.
  * Threads: the loop's. Lifetime: everything may be called from the callback, xenbus_end_close() included.
  * Trust: the peer's directory may hold anything and change at any time; the keys handed to the owner are copies, each
  * bounded, still to be judged (vbd_keys.h). A storm of changes costs one read at a time, never a queue.

@@ -5,6 +5,7 @@
 #include "ring/base/log.h"
 #include "ring/os/clock.h"
 #include "ring/os/rundir.h"
+#include "ring/os/xen_host.h"
 #include "xenstore-glue/client/xs_priv.h"
 
 #include <errno.h>
@@ -18,6 +19,7 @@
 #define BACKOFF_MIN (10 * NS_PER_MS)
 #define BACKOFF_MAX (1 * NS_PER_S)
 #define READS_PER_WAKE 4
+#define XENSTORED "/run/xenstored/socket"
 
 static void dial(struct xsc *xs);
 
@@ -209,7 +211,9 @@ static void dial(struct xsc *xs)
 	int rc, fd = xs->path[0] ? xs->ops->open(xs->path) : xs->cfg.dial(xs->cfg.arg);
 
 	if (fd < 0) {
-		log_debug("store: not there yet (%s)", err_str(fd));
+		log_msg(xs->missed ? LOG_LVL_DEBUG : LOG_LVL_INFO, "store: %s is not there yet (%s): waiting for it",
+			xs->path[0] ? xs->path : "it", err_str(fd));
+		xs->missed = true;
 		redial_later(xs);
 		return;
 	}
@@ -222,7 +226,7 @@ static void dial(struct xsc *xs)
 		return;
 	}
 	xs->up = true;
-	xs->proven = false;
+	xs->missed = xs->proven = false;
 	xsc_watches_up(xs);
 	xsc_kick(xs);
 	tell(xs);
@@ -300,8 +304,8 @@ int xsc_path(const char *runtime, char *path, size_t size)
 		n = snprintf(path, size, "%s", env);
 	else if (runtime)
 		return rundir_file(runtime, "store.sock", path, size);
-	else
+	else /* the control domain's daemon may not have made its socket yet */
 		n = snprintf(path, size, "%s",
-			     access("/run/xenstored/socket", F_OK) == 0 ? "/run/xenstored/socket" : "/dev/xen/xenbus");
+			     access(XENSTORED, F_OK) == 0 || xen_host_control("") ? XENSTORED : "/dev/xen/xenbus");
 	return n >= 0 && (size_t)n < size ? 0 : -ENAMETOOLONG;
 }

@@ -49,7 +49,7 @@ bool xsc_up(const struct xsc *xs);
 uint32_t xsc_epoch(const struct xsc *xs);
 struct loop *xsc_loop(const struct xsc *xs);
 /* Where the store of a world is: $XENSTORED_PATH, else runtime "/store.sock", else (runtime NULL) Xen's own:
- * /run/xenstored/socket or /dev/xen/xenbus. 0 or -ENAMETOOLONG. */
+ * /run/xenstored/socket where it is or this is the control domain, else /dev/xen/xenbus. 0 or -ENAMETOOLONG. */
 int xsc_path(const char *runtime, char *path, size_t size);
 
 /* data (with a NUL behind it) is valid during the call only; NULL and 0 when rc is not 0. */

@@ -59,6 +59,7 @@ struct xsc {
 	struct loop *loop;
 	unsigned depth;
 	bool closed, up, proven; /* proven: a reply came on this connection */
+	bool missed;		 /* dialled in vain since; said once */
 	uint32_t epoch, next_id, nreqs;
 	uint64_t backoff;
 	int fd;

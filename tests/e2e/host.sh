@@ -1,0 +1,43 @@
+#!/bin/bash
+# The host's side: why Xen can not be used here, in one line; what xl's script says of a refused disk; the service's unit.
+source "$(dirname "$0")/functions.sh"
+need xenstore-read
+
+says() { # WHAT STATUS COMMAND...: ends with that status and one line that has WHAT
+	local what=$1 status=$2 out got
+	shift 2
+	out=$("$@" 2>&1 </dev/null)
+	got=$?
+	[ $got = "$status" ] || fail "$*: exit status $got, $status was expected: $out"
+	[ "$(echo "$out" | wc -l)" = 1 ] && grep -q "$what" <<<"$out" || fail "$*: not one line with '$what': $out"
+	echo "ok: $out"
+}
+
+if [ ! -e /proc/xen/capabilities ]; then
+	says "does not run on Xen\|/proc/xen" 1 bh start --provider xen
+	says "does not run on Xen\|/proc/xen" 125 "$BUILD/bin/bulkhead-keep" --provider xen
+	says "does not run on Xen\|/proc/xen" 111 "$BUILD/bin/bulkheadd" --runtime-dir "$T" --provider xen
+fi
+says "auto, local or xen" 100 bh start --provider zen
+world_up --provider=local
+bh create A >/dev/null || fail "create"
+
+# A refused disk, written as xl writes it: the reason is where libxl and its script look for it, and goes when the disk is offered.
+export XENSTORED_PATH=$BULKHEAD_RUNTIME_DIR/store.sock XENBUS_PATH=backend/vbd/1/51712
+front=/local/domain/1/device/vbd/51712 back=/local/domain/0/backend/vbd/1/51712
+there() { xenstore-exists "$back/hotplug-error"; }
+gone() { ! there; }
+xenstore-write $front/backend $back $front/state 1 $back/frontend $front $back/frontend-id 1 $back/online 1 $back/dev xvda \
+	$back/type phy $back/mode w $back/params "$T/none.img" $back/state 1 || fail "the nodes can not be written"
+wait_for 5 "reason in hotplug-error" there
+says "xvda: $T/none.img: there is no such file" 1 tools/xen/block-bulkhead add
+says "xvda: $T/none.img: there is no such file" 0 tools/xen/block-bulkhead remove
+bh status A xvda | grep -q "none.img: there is no such file" || fail "status does not say why"
+grep -q "none.img: there is no such file" "$BULKHEAD_RUNTIME_DIR/log" || fail "the log does not say why"
+truncate -s 1M "$T/none.img"
+wait_for 5 "offer of the disk that is there now" gone
+tools/xen/block-bulkhead add || fail "the script finds fault with a disk that is offered"
+
+command -v systemd-analyze >/dev/null || { echo "systemd-analyze is not installed: the unit was not looked at" && exit 0; }
+sed "s|@LIBEXEC@|$BUILD/bin|" tools/systemd/bulkhead.service.in >"$T/bulkhead.service"
+systemd-analyze verify --man=no "$T/bulkhead.service" || fail "systemd does not like the unit"
