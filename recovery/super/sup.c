@@ -91,37 +91,6 @@ static void keeper_lost(struct keep_client *k)
 	loop_timer_start(s->loop, &s->keep_again, clock_now() + KEEPER_AGAIN_NS, keeper_again);
 }
 
-/* ---- domains */
-
-static void check_domains(struct sup *s)
-{
-	struct sup_dev *d, *next;
-	struct sup_group *g;
-
-	LIST_FOREACH(g, &s->groups, link)
-		for (d = LIST_FIRST(&g->devs); d; d = next) {
-			int rc = d->domain_gone ? 1 : hv_domain_state(s->hv, (hv_domid_t)d->domid);
-
-			next = LIST_NEXT(d, link); /* it may be gone when its domain is */
-			if (rc == -ECONNRESET || rc == -EPIPE) {
-				log_error("the hypervisor's connection is lost: starting over");
-				loop_stop(s->loop);
-				return;
-			}
-			if (rc == 0)
-				sup_bus_domain_gone(d);
-		}
-}
-
-static void domains_changed(struct loop_fd *w, uint32_t events)
-{
-	struct sup *s = CONTAINER_OF(w, struct sup, domains);
-
-	(void)events;
-	hv_domain_clear(s->hv);
-	check_domains(s);
-}
-
 /* ---- children: a stopped stub is a hung one; deaths are told by pidfds */
 
 static void on_child(int signo, void *arg)
@@ -152,7 +121,7 @@ static int open_provider(struct sup *s, char *err, size_t size)
 {
 	struct hv_open h = {.role = HV_SUPERVISOR, .runtime_dir = s->dirs.run};
 	uint64_t until = clock_now() + HUB_WAIT_NS;
-	int fd, rc = strcmp(s->o.provider, "xen") == 0 ? xen_host_check("", err, size) : 0;
+	int rc = strcmp(s->o.provider, "xen") == 0 ? xen_host_check("", err, size) : 0;
 
 	if (rc)
 		return rc;
@@ -163,8 +132,7 @@ static int open_provider(struct sup *s, char *err, size_t size)
 			 strcmp(s->o.provider, "local") == 0 ? " (does bulkhead-hub run in this runtime directory?)" : "");
 		return rc;
 	}
-	fd = hv_domain_fd(s->hv);
-	return fd < 0 ? 0 : loop_fd_start(s->loop, &s->domains, fd, EPOLLIN, domains_changed);
+	return sup_domains_open(s);
 }
 
 static int open_sockets(struct sup *s, char *err, size_t size)
@@ -217,7 +185,7 @@ int sup_open(struct loop *l, const struct sup_options *o, struct sup **out, char
 	if (!rc)
 		rc = sup_bus_open(s, err, size);
 	if (!rc)
-		check_domains(s);
+		sup_domains_check(s);
 	return rc;
 }
 
@@ -276,7 +244,7 @@ void sup_close(struct sup *s)
 	sup_bus_close(s);
 	ctl_server_close(s->ctl);
 	keep_client_close(&s->keep);
-	loop_fd_stop(s->loop, &s->domains);
+	sup_domains_close(s);
 	hv_close(s->hv);
 	if (s->stopping)
 		sup_dirs_remove(&s->dirs);

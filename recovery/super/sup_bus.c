@@ -167,7 +167,7 @@ static void appeared(struct sup_dev *d)
 	vbd_back_path(path, sizeof(path), 0, d->domid, d->devid);
 	vbd_front_path(peer, sizeof(peer), d->domid, d->devid);
 	/* Draining, by a stub that a predecessor told so: Closed is written when that has ended. */
-	cfg.connected = sup_dev_runs(d) || d->state == CTL_BROKEN || (d->state == CTL_FAILED && d->has_journal) ||
+	cfg.connected = sup_dev_runs(d) || d->state == CTL_SUSPENDED || d->state == CTL_BROKEN || (d->state == CTL_FAILED && d->has_journal) ||
 			(d->state == CTL_DRAINING && sup_dev_has_procs(d));
 	rc = xenbus_end_open(&cfg, &d->end);
 	if (rc)

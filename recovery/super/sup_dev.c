@@ -187,11 +187,20 @@ static void act(struct sup_dev *d, enum sup_action what, enum ctl_state from)
 	switch (what) {
 	case SUP_DO_NOTHING:
 		break;
-	case SUP_DO_CONNECT: /* one that runs for others is replaced by one for all */
+	case SUP_DO_CONNECT:
 		sup_group_change(d->group, SUP_DRAIN_NS);
 		break;
 	case SUP_DO_REPAIR:
 		sup_group_kick(d->group);
+		break;
+	case SUP_DO_REJOIN:
+		d->died_at = clock_now(); /* its guest has waited since now */
+		sup_group_change(d->group, SUP_DRAIN_NS);
+		break;
+	case SUP_DO_PARK:
+		sup_note(d, CTL_EV_NOTE, "its domain is shut down: nothing is replayed unless it runs again");
+		sup_group_change(d->group, SUP_DRAIN_NS);
+		sup_domain_await(d->sup);
 		break;
 	case SUP_DO_ONLINE:
 		/* Before the guest is told, or a successor of ours would begin this connection anew, over requests in it. */
@@ -199,6 +208,8 @@ static void act(struct sup_dev *d, enum sup_action what, enum ctl_state from)
 		sup_note(d, CTL_EV_CONNECTED, "%u queues of %u pages", d->conn.nqueues, d->conn.ring_pages);
 		sup_bus_online(d);
 		sup_group_settled(d->group);
+		if (!sup_domain_runs(d)) /* it was told of, maybe, but not heard yet */
+			sup_dev_event(d, SUP_EV_STOPPED);
 		break;
 	case SUP_DO_SETTLED:
 		if (sup_bus_waits(d)) /* given up before it ever was online, and begun again by an operator */

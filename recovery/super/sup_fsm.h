@@ -23,6 +23,8 @@
 	X(GIVE_UP, "too many deaths")                                                     \
 	X(CLOSE, "the frontend closes, is gone, or the device is taken away")             \
 	X(ENDED, "every process of the connection is gone")                               \
+	X(STOPPED, "its domain is shut down: suspended, or about to end")                 \
+	X(RUNS, "its domain runs again")                                                  \
 	X(RESTART, "an operator wants a new stub")                                        \
 	X(RESET, "an operator wants the connection ended")
 enum sup_event {
@@ -34,14 +36,16 @@ enum sup_event {
 
 enum sup_action {
 	SUP_DO_NOTHING,
-	SUP_DO_CONNECT,	  /* connection record, journal, ports, fresh stub */
+	SUP_DO_CONNECT,	  /* a fresh stub; one that runs for others is replaced by one for all */
 	SUP_DO_ONLINE,	  /* state 4, then a standby */
 	SUP_DO_SETTLED,	  /* a resume is over: account the outage, then a standby */
 	SUP_DO_REPAIR,	  /* start the successor now or after a pause */
+	SUP_DO_REJOIN,	  /* as CONNECT, for a connection that was without a stub for a time */
 	SUP_DO_HALT,	  /* kill what runs, leave everything as it is, say why */
 	SUP_DO_END,	  /* drain or kill, then SUP_EV_ENDED */
 	SUP_DO_FORGET,	  /* journal and ports away, state 6, offer anew or detach */
 	SUP_DO_REPLACE,	  /* drain the stub, its successor resumes */
+	SUP_DO_PARK,	  /* drain the stub; nothing resumes until the domain runs */
 };
 
 #define SUP_EDGES(X)                              \
@@ -65,6 +69,7 @@ enum sup_action {
 	X(UP, CLOSE, DRAINING, END)               \
 	X(UP, RESTART, RESUMING, REPLACE)         \
 	X(UP, RESET, DRAINING, END)               \
+	X(UP, STOPPED, SUSPENDED, PARK)           \
 	X(RESUMING, RESUMED, UP, SETTLED)         \
 	X(RESUMING, CONNECTED, UP, SETTLED)       \
 	X(RESUMING, FENCE_WAIT, FENCING, NOTHING) \
@@ -73,6 +78,7 @@ enum sup_action {
 	X(RESUMING, GIVE_UP, FAILED, HALT)        \
 	X(RESUMING, CLOSE, DRAINING, END)         \
 	X(RESUMING, RESET, DRAINING, END)         \
+	X(RESUMING, STOPPED, SUSPENDED, PARK)     \
 	X(FENCING, RESUMED, FENCING, SETTLED)     \
 	X(FENCING, FENCED, UP, NOTHING)           \
 	X(FENCING, FENCED_EARLY, RESUMING, NOTHING) \
@@ -82,12 +88,17 @@ enum sup_action {
 	X(FENCING, CLOSE, DRAINING, END)          \
 	X(FENCING, RESTART, RESUMING, REPLACE)    \
 	X(FENCING, RESET, DRAINING, END)          \
+	X(FENCING, STOPPED, SUSPENDED, PARK)      \
+	X(SUSPENDED, RUNS, RESUMING, REJOIN)      \
+	X(SUSPENDED, RING_BROKEN, BROKEN, HALT)   \
+	X(SUSPENDED, CLOSE, DRAINING, END)        \
+	X(SUSPENDED, RESET, DRAINING, END)        \
 	X(DRAINING, ENDED, CLOSED, FORGET)        \
 	X(BROKEN, CLOSE, DRAINING, END)           \
 	X(BROKEN, RESET, DRAINING, END)           \
 	X(FAILED, CLOSE, DRAINING, END)           \
 	X(FAILED, RESET, DRAINING, END)           \
-	X(FAILED, RESTART, RESUMING, REPAIR)      \
+	X(FAILED, RESTART, RESUMING, REJOIN)      \
 	X(FAILED, OFFERED, WAITING, NOTHING)      \
 	X(FAILED, REFUSED, FAILED, NOTHING)
 

@@ -98,7 +98,12 @@ static void start(struct sup_group *g)
 {
 	struct sup_dev *d;
 
-	if (g->active || g->start.active || !running(g) || g->sup->stopping)
+	if (g->active || g->start.active || g->sup->stopping)
+		return;
+	LIST_FOREACH(d, &g->devs, link)
+		if (sup_dev_runs(d) && d->connected && !sup_domain_runs(d))
+			sup_dev_event(d, SUP_EV_STOPPED);
+	if (!running(g))
 		return;
 	/* Before a fresh stub owns journal and ring nobody else may be alive that could: killed ones still dying. */
 	LIST_FOREACH(d, &g->devs, link)
@@ -213,6 +218,14 @@ void sup_group_replace(struct sup_group *g)
 
 /* ---- death */
 
+static bool all_run(const struct sup_proc *p)
+{
+	for (unsigned i = 0; i < p->ndevs; i++)
+		if (p->dev[i].dev && sup_dev_runs(p->dev[i].dev) && !sup_domain_runs(p->dev[i].dev))
+			return false;
+	return true;
+}
+
 /* The way that counts in an outage: one message, nothing else. A standby that is not ready yet finds it when it is, sooner
  * than one started now would be. Where policy might give up, the slow way decides. */
 void sup_group_go(struct sup_group *g, struct sup_proc *p, bool own_fault)
@@ -221,7 +234,8 @@ void sup_group_go(struct sup_group *g, struct sup_proc *p, bool own_fault)
 	struct stub_msg m = {.type = STUB_GO, .arg = {own_fault ? UINT64_MAX : 0}};
 
 	g->gone_over = false;
-	if (p != g->active || g->changed || !next || (own_fault && g->policy.row + 1 >= POLICY_GIVE_UP))
+	if (p != g->active || g->changed || !next || (own_fault && g->policy.row + 1 >= POLICY_GIVE_UP) ||
+	    !all_run(p))
 		return;
 	g->went = clock_now();
 	g->gone_over = fdmsg_send(next->ctl, &m, sizeof(m), NULL, 0) == 0;

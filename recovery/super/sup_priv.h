@@ -143,6 +143,7 @@ struct sup {
 	int lock;
 	struct hv *hv;
 	struct loop_fd domains;
+	struct loop_timer suspended; /* look whether a suspended domain runs again */
 	struct keep_client keep;
 	struct loop_timer keep_again;
 	struct ctl_server *ctl;
@@ -173,6 +174,14 @@ enum sup_loudness { SUP_QUIET, SUP_SAY, SUP_WARN };
 void sup_note_event(struct sup *s, struct ctl_event *e, enum sup_loudness how);
 /* True while the device takes part in its group's stub. */
 bool sup_dev_runs(const struct sup_dev *d);
+
+/* sup_domain.c - whose domain runs, is shut down, or gone */
+int sup_domains_open(struct sup *s);
+void sup_domains_close(struct sup *s);
+void sup_domains_check(struct sup *s); /* asks for all, and tells the devices */
+void sup_domain_await(struct sup *s);  /* a device is suspended: looks again and again */
+/* True unless the provider says that it is shut down or gone: its ring may be replayed. One hypercall, or none. */
+bool sup_domain_runs(const struct sup_dev *d);
 
 /* sup_offer.c - the image: opened, reserved, probed */
 void sup_offer_start(struct sup_dev *d); /* ends in SUP_EV_OFFERED or SUP_EV_REFUSED */

@@ -41,6 +41,7 @@ enum hv_feature {
 	HV_FEAT_PAGE_GRANULAR = 1u << 0, /* a map exposes one page only (local: its whole region) */
 	HV_FEAT_MASK = 1u << 1,		 /* ports can be masked; unmask after a death is needed */
 	HV_FEAT_DOMAIN_EVENTS = 1u << 2, /* hv_domain_fd() works */
+	HV_FEAT_SUSPEND = 1u << 3,	 /* a domain may be shut down and still be there: to be asked before a replay */
 };
 
 struct hv_open {

@@ -382,7 +382,7 @@ static void op_close(struct hv *hv)
 
 static const struct hv_ops ops = {
 	.name = "xen",
-	.features = HV_FEAT_PAGE_GRANULAR | HV_FEAT_MASK,
+	.features = HV_FEAT_PAGE_GRANULAR | HV_FEAT_MASK | HV_FEAT_SUSPEND,
 	.close = op_close,
 	.map = op_map,
 	.unmap = op_unmap,

@@ -212,6 +212,9 @@ hv_domid_t sim_hv_domain(struct sim_hv *w, const char *name)
 
 void sim_hv_shutdown(struct sim_hv *w, hv_domid_t dom) { w->shut[dom / 8] |= (uint8_t)(1u << dom % 8); }
 
+void sim_hv_resume(struct sim_hv *w, hv_domid_t dom) { w->shut[dom / 8] &= (uint8_t)~(1u << dom % 8); }
+bool sim_hv_is_shut(const struct sim_hv *w, hv_domid_t dom) { return w->shut[dom / 8] & 1u << dom % 8; }
+
 void sim_hv_destroy(struct sim_hv *w, hv_domid_t dom)
 {
 	union hub_buf q = {.m = {.op = HUB_DOM_DESTROY, .dom = dom}};

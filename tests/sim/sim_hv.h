@@ -32,8 +32,10 @@ void sim_hv_free(struct sim_hv *w);
 
 /* A new domain; domids count up from 1, domain 0 is always there. */
 hv_domid_t sim_hv_domain(struct sim_hv *w, const char *name);
-/* hv_domain_state() says -ESHUTDOWN from now on; nothing else changes. */
+/* hv_domain_state() says -ESHUTDOWN from now on, until it runs again; nothing else changes. */
 void sim_hv_shutdown(struct sim_hv *w, hv_domid_t dom);
+void sim_hv_resume(struct sim_hv *w, hv_domid_t dom);
+bool sim_hv_is_shut(const struct sim_hv *w, hv_domid_t dom);
 /* The domain is gone: its regions, grants and ports end; its processes must be killed or closed by the caller. */
 void sim_hv_destroy(struct sim_hv *w, hv_domid_t dom);
 

@@ -402,7 +402,7 @@ static int op_domain_state(struct hv *hv, hv_domid_t dom)
 
 	if (rc || !r.buf.m.arg)
 		return rc;
-	return sim_world(hv)->shut[dom / 8] & 1u << dom % 8 ? -ESHUTDOWN : 1;
+	return sim_hv_is_shut(sim_world(hv), dom) ? -ESHUTDOWN : 1;
 }
 
 const struct hv_ops sim_hv_ops = {

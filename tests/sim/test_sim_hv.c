@@ -137,6 +137,8 @@ static void a_shut_down_domain_says_so(void **state)
 	assert_int_equal(hv_domain_state(w->sup, w->dom), 1);
 	sim_hv_shutdown(w->ctx, w->dom);
 	assert_int_equal(hv_domain_state(w->sup, w->dom), -ESHUTDOWN);
+	sim_hv_resume(w->ctx, w->dom);
+	assert_int_equal(hv_domain_state(w->sup, w->dom), 1);
 }
 
 int main(void)

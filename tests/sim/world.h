@@ -33,6 +33,9 @@ enum world_mutant {
 	WORLD_KILL_ALL,
 	WORLD_LATE_FENCE,
 	WORLD_HANG,
+	WORLD_REPLAY_SHUT,
+	WORLD_GO_SHUT,
+	WORLD_FOR_GOOD,
 	WORLD_MUTANTS
 };
 extern enum world_mutant world_mutant;
@@ -67,6 +70,7 @@ struct world {
 	unsigned ndevs, ndomains;
 	hv_domid_t domain[WORLD_DEVS];
 	bool domain_made[WORLD_DEVS];
+	uint64_t shut_until[WORLD_DEVS]; /* 0: runs */
 	struct world_dev dev[WORLD_DEVS];
 	unsigned placement;
 	bool standby;
@@ -88,13 +92,14 @@ enum world_fault {
 	FAULT_DESTROY = 1u << 3, /* a domain */
 	FAULT_REOPEN = 1u << 4,	 /* a frontend closes and connects again */
 	FAULT_OPERATOR = 1u << 5, /* restarts */
+	FAULT_SUSPEND = 1u << 6, /* a domain is shut down, and runs again or goes */
 };
 
 struct world_result {
 	const char *invariant; /* NULL: none was violated */
 	char text[256];
 	uint64_t hash, steps, switches, ns;
-	unsigned requests, answered, deaths[OS_KINDS], stops, destroyed, reopened, restarts;
+	unsigned requests, answered, deaths[OS_KINDS], stops, destroyed, reopened, restarts, suspended;
 };
 
 void world_run(uint64_t seed, struct world_result *out);
@@ -109,6 +114,11 @@ void world_hv_killed(struct os_proc *p);
 void world_hv_released(struct os_proc *p);
 uint64_t world_disks_tick(void); /* when again */
 void world_domain_gone(void);	 /* tells supervisors */
+bool world_chance(unsigned percent);
+void world_domain_suspend(unsigned domain);
+void world_domain_destroy(unsigned domain);
+void world_domains_run(void); /* all that are suspended */
+uint64_t world_domains_tick(void); /* when again */
 void world_disk_point(void);
 int world_guest_main(void *dev);
 int world_tool_attach(void *dev);

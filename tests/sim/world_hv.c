@@ -107,7 +107,7 @@ int hv_open(const char *provider UNUSED, const struct hv_open *o, struct hv **ou
 	if (rc)
 		return rc;
 	ops = sim_hv_ops;
-	ops.features |= HV_FEAT_DOMAIN_EVENTS;
+	ops.features |= HV_FEAT_DOMAIN_EVENTS | HV_FEAT_SUSPEND;
 	ops.close = op_close;
 	ops.port_notify = op_notify;
 	ops.domain_fd = op_domain_fd;

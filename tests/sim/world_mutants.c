@@ -1,5 +1,6 @@
 /* Rules taken out of what is around the stub, at the joints between production files: the checks must miss each of them. */
 #include "recovery/super/sup_priv.h"
+#include "tests/sim/sim_hv.h"
 #include "tests/sim/world.h"
 #include "xenstore-glue/client/xs_priv.h"
 
@@ -23,6 +24,9 @@ const char *const world_mutant_name[WORLD_MUTANTS] = {
 	[WORLD_KILL_ALL] = "who kills one stub kills its neighbour's",
 	[WORLD_LATE_FENCE] = "a death is told before the storage has let go, and the fence is open at once",
 	[WORLD_HANG] = "stubs that hang are not found",
+	[WORLD_REPLAY_SHUT] = "a domain that is shut down is taken for one that runs",
+	[WORLD_GO_SHUT] = "the standby is told to go before anybody asks whether the domain runs",
+	[WORLD_FOR_GOOD] = "a domain that runs again is not found",
 };
 
 MUTE(bool, sup_dev_has_procs, const struct sup_dev *d)
@@ -30,15 +34,52 @@ MUTE(bool, sup_dev_has_procs, const struct sup_dev *d)
 	return world_mutant != WORLD_EARLY_STUB && __real_sup_dev_has_procs(d);
 }
 
+/* ---- domains that are shut down: a check as well, at the two places where a replay begins */
+
+static bool going;
+
+MUTE(int, hv_domain_state, struct hv *hv, hv_domid_t dom)
+{
+	int rc = __real_hv_domain_state(hv, dom);
+	bool blind = world_mutant == WORLD_REPLAY_SHUT || (world_mutant == WORLD_GO_SHUT && going);
+
+	return rc == -ESHUTDOWN && blind ? 1 : rc;
+}
+
+static bool any_shut(const struct sup_group *g)
+{
+	const struct sup_dev *d;
+
+	LIST_FOREACH(d, &g->devs, link)
+		if (sup_dev_runs(d) && d->connected && sim_hv_is_shut(world->sim, (hv_domid_t)d->domid))
+			return true;
+	return false;
+}
+
 MUTE(void, sup_group_go, struct sup_group *g, struct sup_proc *p, bool own_fault)
 {
+	bool shut = any_shut(g);
+
+	going = true;
 	__real_sup_group_go(g, p, world_mutant == WORLD_OWN_FAULT ? !own_fault : own_fault);
+	going = false;
+	if (shut && g->gone_over)
+		world_violation("SUSPENDED", "a standby takes over for a domain that is shut down");
+}
+
+MUTE(int, sup_proc_start, struct sup_group *g, bool standby)
+{
+	if (!standby && any_shut(g))
+		world_violation("SUSPENDED", "a stub is started to replay for a domain that is shut down");
+	return __real_sup_proc_start(g, standby);
 }
 
 MUTE(const struct sup_edge *, sup_fsm, enum ctl_state state, enum sup_event ev)
 {
 	static const struct sup_edge closes = {CTL_DRAINING, SUP_DO_END};
 
+	if (world_mutant == WORLD_FOR_GOOD && ev == SUP_EV_RUNS)
+		return NULL;
 	if (world_mutant == WORLD_CLOSE_AT_DEATH && state == CTL_UP && ev == SUP_EV_DIED)
 		return &closes;
 	return __real_sup_fsm(state, ev);

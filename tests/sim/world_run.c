@@ -25,7 +25,8 @@ struct world_result *world_out;
 
 static struct world the;
 
-static bool chance(unsigned percent) { return crash_below(&os.rng, 100) < percent; }
+bool world_chance(unsigned percent) { return crash_below(&os.rng, 100) < percent; }
+static bool chance(unsigned percent) { return world_chance(percent); }
 
 void world_violation(const char *invariant, const char *fmt, ...)
 {
@@ -176,32 +177,10 @@ static void stop_one(void)
 	os_wake();
 }
 
-static void destroy_domain(unsigned domain)
-{
-	hv_domid_t dom = world->domain[domain];
-
-	for (unsigned i = 0; i < world->ndevs; i++)
-		if (world->dev[i].dom == dom) {
-			if (world->dev[i].spare)
-				return;
-			world->dev[i].phase = DEV_DESTROYED;
-			if (world->dev[i].guest && world->dev[i].guest->state == OS_ALIVE)
-				os_kill(world->dev[i].guest, CLD_KILLED, SIGKILL);
-		}
-	world_out->destroyed++;
-	sim_hv_destroy(world->sim, dom);
-	os.atomic = true;
-	os.as = world->hub_proc;
-	hub_store_domain(&world->hub, dom, false);
-	os.as = NULL;
-	os.atomic = false;
-	world_domain_gone();
-}
-
 static void fault(void)
 {
 	struct world_dev *d = &world->dev[crash_below(&os.rng, world->ndevs)];
-	unsigned what = 1u << crash_below(&os.rng, 6);
+	unsigned what = 1u << crash_below(&os.rng, 7);
 
 	if (!(what & world->may) || d->phase < DEV_RUNS || d->phase > DEV_DONE || d->spare)
 		return;
@@ -218,7 +197,10 @@ static void fault(void)
 		break;
 	case FAULT_DESTROY:
 		if (chance(20))
-			destroy_domain(d->domain);
+			world_domain_destroy(d->domain);
+		break;
+	case FAULT_SUSPEND:
+		world_domain_suspend(d->domain);
 		break;
 	case FAULT_REOPEN:
 		d->reopen = d->connections < 8;
@@ -234,6 +216,7 @@ static void fault(void)
 static void end_faults(void)
 {
 	world->faults = false;
+	world_domains_run();
 	for (unsigned i = 0; i < os.nprocs; i++) {
 		os.proc[i]->kill_at = 0;
 		if (os.proc[i]->kind != OS_STUB)
@@ -260,7 +243,7 @@ static uint64_t guests(void)
 	for (unsigned i = 0; i < world->ndevs; i++) {
 		struct world_dev *d = &world->dev[i];
 
-		if (d->phase < DEV_ATTACHED || d->phase > DEV_DONE || (d->guest && d->guest->state <= OS_DYING))
+		if (world->shut_until[d->domain] || d->phase < DEV_ATTACHED || d->phase > DEV_DONE || (d->guest && d->guest->state <= OS_DYING))
 			continue;
 		d->guest = os_spawn(OS_GUEST, world->keep_proc->pid, (int)i, world_guest_main, d);
 		if (!d->spare)
@@ -275,6 +258,7 @@ static uint64_t tick(void)
 
 	next = MIN(next, restart(&world->store_proc, world->store_at, OS_STORE, world_store_main));
 	next = MIN(next, restart(&world->super_proc, world->super_at, OS_SUPER, world_super_main));
+	next = MIN(next, world_domains_tick());
 	next = MIN(next, guests());
 	if (!world->faults)
 		return next;
@@ -356,7 +340,8 @@ static void plan(void)
 	world->placement = chance(70) ? SUP_PER_DEVICE : chance(50) ? SUP_PER_VM : SUP_MONOLITHIC;
 	world->standby = chance(75);
 	world->may = FAULT_KILL | (chance(30) ? FAULT_STOP : 0) | (chance(25) ? FAULT_ALL : 0) | (chance(15) ? FAULT_DESTROY : 0) |
-		     (chance(30) ? FAULT_REOPEN : 0) | (chance(25) ? FAULT_OPERATOR : 0);
+		     (chance(30) ? FAULT_REOPEN : 0) | (chance(25) ? FAULT_OPERATOR : 0) |
+		     (chance(25) ? FAULT_SUSPEND : 0);
 	world->budget[OS_STUB] = crash_below(&os.rng, 14);
 	world->budget[OS_PROBE] = crash_below(&os.rng, 2);
 	world->budget[OS_SUPER] = chance(50) ? crash_below(&os.rng, 4) : 0;
