@@ -40,6 +40,8 @@ int cli_kill(struct cli *c, int argc, char **argv);
 int cli_stop(struct cli *c, int argc, char **argv);
 int cli_restart(struct cli *c, int argc, char **argv);
 int cli_reset(struct cli *c, int argc, char **argv);
+/* The host. */
+int cli_doctor(struct cli *c, int argc, char **argv);
 
 /* An administrator's connection to the hub (hub_client.h). A descriptor; or -errno after one clear line. */
 int cli_hub(const struct cli *c);

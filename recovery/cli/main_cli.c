@@ -30,6 +30,7 @@ static const struct command {
 	{"kill", "VM VDEV [--signal NAME]", "kill the stub of a disk, to see what happens", cli_kill},
 	{"stop", "VM VDEV", "freeze the stub of a disk, as a hang would", cli_stop},
 	{"restart", "VM VDEV", "replace the stub in an orderly way", cli_restart},
+	{"doctor", "[--provider NAME] [--uid-base N]", "what this host has and lacks, and what to do", cli_doctor},
 	{"reset", "VM VDEV", "end the state broken or failed: a new connection", cli_reset},
 };
 
@@ -212,7 +213,7 @@ int main(int argc, char **argv)
 		case 'd': dir = optarg; break;
 		case 'j': c.json = true; break;
 		case 'h': help(); return CLI_OK;
-		case 'V': puts("bulkhead 0.1"); return CLI_OK;
+		case 'V': puts(BULKHEAD_VERSION); return CLI_OK;
 		default: return EXIT_USAGE;
 		}
 	}

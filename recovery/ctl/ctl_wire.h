@@ -12,6 +12,7 @@
 
 #include <stdint.h>
 
+#define BULKHEAD_VERSION "bulkhead 0.1"
 #define CTL_SOCK "ctl.sock"
 #define CTL_VERSION 2u
 

@@ -13,8 +13,6 @@
 #include <sys/pidfd.h>
 #include <unistd.h>
 
-#define BULKHEAD_VERSION "bulkhead 0.1"
-
 /* Upper bound of bucket i in microseconds: that of bucket 2n is 1.5 * 2^n, of 2n+1 it is 2^(n+1). */
 static uint64_t bucket_end(unsigned i)
 {

@@ -54,6 +54,8 @@ int xen_host_device(const char *root, const char *name, char *err, size_t size)
 	if (access(at(root, path, buf), R_OK | W_OK) == 0)
 		return 0;
 	rc = -errno;
+	if (rc == -ENOENT && strcmp(name, "xenbus") == 0) /* is in every kernel that knows Xen */
+		return err_say(err, size, rc, "%s is not there", path);
 	if (rc == -ENOENT)
 		return err_say(err, size, rc, "%s is not there: modprobe xen-%s", path, name);
 	return err_say(err, size, rc, "%s can not be opened: %s", path, strerror(-rc));

@@ -1,7 +1,7 @@
 #!/bin/bash
 # The host's side: why Xen can not be used here, in one line; what xl's script says of a refused disk; the service's unit.
 source "$(dirname "$0")/functions.sh"
-need xenstore-read
+need xenstore-read jq
 
 says() { # WHAT STATUS COMMAND...: ends with that status and one line that has WHAT
 	local what=$1 status=$2 out got
@@ -14,12 +14,20 @@ says() { # WHAT STATUS COMMAND...: ends with that status and one line that has W
 }
 
 if [ ! -e /proc/xen/capabilities ]; then
+	bh doctor --provider xen >"$T/doctor" && fail "the doctor finds Xen: $(cat "$T/doctor")"
+	grep -q "^missing *xen " "$T/doctor" || fail "the doctor does not miss Xen: $(cat "$T/doctor")"
 	says "does not run on Xen\|/proc/xen" 1 bh start --provider xen
 	says "does not run on Xen\|/proc/xen" 125 "$BUILD/bin/bulkhead-keep" --provider xen
 	says "does not run on Xen\|/proc/xen" 111 "$BUILD/bin/bulkheadd" --runtime-dir "$T" --provider xen
 fi
 says "auto, local or xen" 100 bh start --provider zen
+bh doctor --json --provider local >"$T/doctor" || fail "the doctor finds fault with provider local: $(cat "$T/doctor")"
+[ "$(jq -r '.ok, (.points[] | select(.name == "keeper").verdict)' "$T/doctor" | xargs)" = "true missing" ] ||
+	fail "no keeper runs, but the doctor says: $(cat "$T/doctor")"
 world_up --provider=local
+bh doctor --json --provider local >"$T/doctor" || fail "the doctor finds fault with a world that works: $(cat "$T/doctor")"
+[ "$(jq -r '.points[] | select(.name == "keeper" or .name == "supervisor").verdict' "$T/doctor" | xargs)" = "ok ok" ] ||
+	fail "keeper and supervisor run, but the doctor says: $(cat "$T/doctor")"
 bh create A >/dev/null || fail "create"
 
 # A refused disk, written as xl writes it: the reason is where libxl and its script look for it, and goes when the disk is offered.

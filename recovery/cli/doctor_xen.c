@@ -1,0 +1,139 @@
+/* What Xen's side of a host says of itself, in files. */
+#include "recovery/cli/doctor.h"
+#include "ring/os/xen_host.h"
+
+#include <glob.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define MAPTRACK_DEFAULT 1024u /* frames, Xen's own default */
+#define MAPTRACK_PER_FRAME 256u
+
+/* False: there is none, and nothing else is worth a look. */
+static bool hypervisor(struct doctor *d)
+{
+	char major[16], minor[16], extra[32];
+	struct doctor_point *p;
+
+	if (!xen_host_below(d->root)) {
+		p = doctor_say(d, "xen", DOCTOR_MISSING, true, "this machine does not run on Xen");
+		snprintf(p->todo, sizeof(p->todo), "boot Xen; provider local works on any machine");
+		return false;
+	}
+	doctor_say(d, "xen", DOCTOR_OK, true, "Xen %s.%s%s",
+		   doctor_read(d, "/sys/hypervisor/version/major", major, sizeof(major)),
+		   doctor_read(d, "/sys/hypervisor/version/minor", minor, sizeof(minor)),
+		   doctor_read(d, "/sys/hypervisor/version/extra", extra, sizeof(extra)));
+	return true;
+}
+
+static void interface(struct doctor *d)
+{
+	struct doctor_point *p;
+
+	if (!xen_host_here(d->root)) {
+		p = doctor_say(d, "xenfs", DOCTOR_MISSING, true, "/proc/xen/capabilities is not there");
+		snprintf(p->todo, sizeof(p->todo), "modprobe xenfs; mount -t xenfs xenfs /proc/xen");
+		return;
+	}
+	doctor_say(d, "xenfs", DOCTOR_OK, true, "/proc/xen is mounted");
+	doctor_say(d, "domain", DOCTOR_OK, false, "this is %s",
+		   xen_host_control(d->root) ? "the control domain (dom0)" : "no control domain: a driver domain, or a guest");
+}
+
+static void device(struct doctor *d, const char *name, bool needed, const char *what)
+{
+	char err[160], *todo;
+	struct doctor_point *p;
+
+	if (xen_host_device(d->root, name, err, sizeof(err)) == 0) {
+		doctor_say(d, name, DOCTOR_OK, needed, "/dev/xen/%s: %s", name, what);
+		return;
+	}
+	todo = strstr(err, ": modprobe");
+	p = doctor_say(d, name, DOCTOR_MISSING, needed, "%.*s (%s)", (int)(todo ? todo - err : (long)strlen(err)), err, what);
+	snprintf(p->todo, sizeof(p->todo), "%s", todo ? todo + 2 : geteuid() ? "run this as root" : "");
+}
+
+static bool blacklisted(const struct doctor *d)
+{
+	char pattern[300], line[256];
+	bool found = false;
+	glob_t g = {0};
+
+	snprintf(pattern, sizeof(pattern), "%s/etc/modprobe.d/*.conf", d->root);
+	if (glob(pattern, 0, NULL, &g))
+		return false;
+	for (size_t i = 0; i < g.gl_pathc && !found; i++) {
+		FILE *f = fopen(g.gl_pathv[i], "re");
+		char module[64];
+
+		while (f && !found && fgets(line, sizeof(line), f))
+			found = sscanf(line, " blacklist %63s", module) == 1 &&
+				(strcmp(module, "xen-blkback") == 0 || strcmp(module, "xen_blkback") == 0);
+		if (f)
+			fclose(f);
+	}
+	globfree(&g);
+	return found;
+}
+
+/* The kernel's own backend would take every disk. */
+static void kernel_backend(struct doctor *d)
+{
+	char probe[8];
+	struct doctor_point *p;
+
+	if (!doctor_has(d, "/sys/bus/xen-backend/drivers/vbd")) {
+		bool never = blacklisted(d);
+
+		p = doctor_say(d, "xen-blkback", never ? DOCTOR_OK : DOCTOR_MISSING, false, "not loaded, %s",
+			       never ? "and blacklisted" : "but udev would load it for the first disk: a blacklist line is not there");
+		if (!never)
+			snprintf(p->todo, sizeof(p->todo), "echo blacklist xen-blkback >/etc/modprobe.d/bulkhead.conf");
+		return;
+	}
+	doctor_read(d, "/sys/bus/xen-backend/drivers_autoprobe", probe, sizeof(probe));
+	if (strcmp(probe, "0") == 0) {
+		doctor_say(d, "xen-blkback", DOCTOR_OK, true,
+			   "loaded, but no device is given to it by itself (drivers_autoprobe 0; other backends are bound by hand)");
+		return;
+	}
+	p = doctor_say(d, "xen-blkback", DOCTOR_MISSING, true, "loaded, and takes every disk: two backends would serve one ring");
+	snprintf(p->todo, sizeof(p->todo), "echo blacklist xen-blkback >/etc/modprobe.d/bulkhead.conf and rmmod xen-blkback; or, if it "
+		 "must stay: echo 0 >/sys/bus/xen-backend/drivers_autoprobe");
+}
+
+static void limits(struct doctor *d)
+{
+	char limit[32];
+	struct doctor_point *p;
+
+	doctor_read(d, "/sys/module/xen_gntdev/parameters/limit", limit, sizeof(limit));
+	if (limit[0])
+		doctor_say(d, "gntdev-limit", strtoul(limit, NULL, 10) >= HV_RING_PAGES_MAX ? DOCTOR_OK : DOCTOR_MISSING, true,
+			   "at most %s grants in one call; a ring needs up to %u", limit, HV_RING_PAGES_MAX);
+	else
+		doctor_say(d, "gntdev-limit", DOCTOR_UNKNOWN, false, "xen_gntdev says no limit of its own");
+	p = doctor_say(d, "maptrack", DOCTOR_UNKNOWN, false,
+		       "how many grants this domain may map is Xen's to say: by default %u frames, %u pages (%u MiB) in all",
+		       MAPTRACK_DEFAULT, MAPTRACK_DEFAULT * MAPTRACK_PER_FRAME, MAPTRACK_DEFAULT * MAPTRACK_PER_FRAME / 256);
+	snprintf(p->todo, sizeof(p->todo), "ask: xenhypfs cat /params/gnttab_max_maptrack_frames; more by Xen's option of that name");
+}
+
+void doctor_xen(struct doctor *d)
+{
+	bool control = xen_host_control(d->root);
+
+	if (!hypervisor(d))
+		return;
+	interface(d);
+	device(d, "gntdev", true, "stubs map guests' pages by it");
+	device(d, "evtchn", true, "event channels");
+	device(d, "privcmd", false, "whether a domain has ended; without it xenstore says so");
+	device(d, "xenbus", !control, control ? "xenstore for other domains; here its socket is used" : "xenstore");
+	kernel_backend(d);
+	limits(d);
+}
