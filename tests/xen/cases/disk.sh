@@ -1,0 +1,15 @@
+# An ordinary disk line, dom0 without xen-blkback: the guest's own blkfront on our stub, which is killed 20 times under verified I/O.
+# limit: 100 s
+. /cases/functions.sh
+start_world
+dd if=/dev/zero of=/srv/a.img bs=1M count=64 status=none
+guest a verify 20 'disk=["format=raw,vdev=xvda,access=rw,target=/srv/a.img"]'
+wait_for 20 "the disk is connected" says a 'blkfront: xvda'
+id=$(xl domid a)
+for i in $(seq 20); do
+	usleep 500000
+	bulkhead kill "$id" xvda || fail "kill $i"
+done
+bulkhead status
+done_well a
+nothing_left "$id"

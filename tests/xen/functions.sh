@@ -1,0 +1,90 @@
+# For cases in dom0. A case sources this, starts its supervisor, has its guests, and ends with nothing left.
+set -u
+export PATH=/usr/bin:/usr/sbin:/usr/libexec/bulkhead
+# After a guest's or a device's end, what of ours is left is a failure.
+trap 'rc=$?; [ $rc = 0 ] || [ $rc = 77 ] || dump; cleanup' EXIT
+
+fail() { echo "FAILED: $*"; exit 1; }
+skip() { echo "SKIP: $*"; exit 77; }
+note() { echo "-- $(cut -d' ' -f1 /proc/uptime) $*"; }
+
+# wait_for SECONDS WHAT COMMAND...
+wait_for() {
+	local secs=$1 what=$2 until
+	shift 2
+	until=$(($(cut -d. -f1 /proc/uptime) + secs))
+	until "$@" >/dev/null 2>&1; do
+		[ "$(cut -d. -f1 /proc/uptime)" -lt $until ] || fail "$what: not within $secs s"
+		usleep 50000
+	done
+}
+
+dump() {
+	echo "---- state"
+	xl list
+	xenstore-ls -f /local/domain/0/backend
+	timeout 5 bulkhead status
+	tail -40 /run/bulkhead/log 2>/dev/null
+	tail -n 5 /var/log/xen/*.log
+	dmesg | tail -20
+	echo "----"
+}
+
+cleanup() {
+	local d
+	for d in $(xl list 2>/dev/null | awk 'NR > 1 && $2 > 0 { print $2 }'); do timeout 30 xl destroy "$d"; done
+	timeout 20 bulkhead stop >/dev/null 2>&1
+	rm -f /var/log/xen/guest-*.log
+	true
+}
+
+console() { tr -d '\r' <"/var/log/xen/guest-$1.log"; }
+says() { grep -qa "$2" "/var/log/xen/guest-$1.log"; }
+
+# config NAME JOB SECONDS LINES...: writes /srv/NAME.cfg. KERNEL_ARGS, MEM, VCPUS, TYPE from the environment.
+config() {
+	local name=$1 job=$2 secs=$3
+	shift 3
+	cat >"/srv/$name.cfg" <<C
+name="$name"
+type="${TYPE:-pv}"
+kernel="/boot/vmlinuz"
+ramdisk="/boot/guest.img"
+memory=${MEM:-700}
+vcpus=${VCPUS:-1}
+extra="console=hvc0 quiet job=$job secs=$secs ${KERNEL_ARGS:-}"
+on_poweroff="destroy"
+on_crash="destroy"
+C
+	printf '%s\n' "$@" >>"/srv/$name.cfg"
+}
+
+# guest NAME JOB SECONDS LINES...: a guest that is up when this returns.
+guest() {
+	config "$@"
+	rm -f "/var/log/xen/guest-$1.log"
+	timeout 60 xl create "/srv/$1.cfg" >"/srv/$1.xl" 2>&1 || { cat "/srv/$1.xl"; fail "xl create $1"; }
+	wait_for 40 "$1 is up" says "$1" 'GUEST UP'
+}
+
+# The guest's end: its job ended well, its kernel said nothing.
+done_well() {
+	wait_for "${2:-60}" "$1 is done" says "$1" 'GUEST DONE'
+	console "$1" | grep -aE 'GUEST|lat|IOPS|FIG'
+	console "$1" | grep -qaE '^GUEST [a-z]* rc=0' || fail "$1's job failed"
+	says "$1" 'GUEST DMESG 0' || fail "$1's kernel complains"
+	gone "$1"
+}
+
+gone() { wait_for 20 "$1 is gone" not xl domid "$1"; }
+not() { ! "$@"; }
+
+start_world() { bulkhead start "$@" || { cat /run/bulkhead/log; fail "bulkhead start"; }; }
+
+# nothing_left DOMID: of a domain that is gone.
+nothing_left() {
+	wait_for 10 "the stubs of domain $1 are gone" not pgrep -f bulkhead-blk.*stub
+	wait_for 10 "the nodes of domain $1 are gone" not xenstore-exists "/local/domain/0/backend/vbd/$1"
+	! lsevtchn 0 | grep -q "Interdomain.*Remote domain: $1\b" || fail "a port to domain $1 is left"
+	! xl list | grep -q "(null)" || fail "the domain is held by something mapped"
+}
