@@ -33,6 +33,7 @@ help:
 	@echo 'make model      the models in tests/model, to the end with Spin (make model-long: larger sizes)'
 	@echo 'make store-compare  random operations on two stores, one of them killed and restarted'
 	@echo 'make fail       the k-th failing call in a stub, the supervisor, the store; STEP=1 TRIES=9999: all of them'
+	@echo 'make check-xen  real Xen under emulation: unmodified guests on our backends; xen-CASE: one case; xen-shell: a prompt in dom0'
 	@echo 'make store-compare-xen  the same with the real xenstored (XENSTORED=PATH)'
 	@echo 'make sim        the crash test alone; SEED=, N= for more than the default'
 	@echo 'make lint       layers, function length, shell scripts, man pages'

@@ -79,7 +79,8 @@ done_well() {
 gone() { wait_for 20 "$1 is gone" not xl domid "$1"; }
 not() { ! "$@"; }
 
-start_world() { bulkhead start "$@" || { cat /run/bulkhead/log; fail "bulkhead start"; }; }
+# An emulated CPU may stand still for longer than a worker may.
+start_world() { bulkhead start --hang-ms 1000 "$@" || { cat /run/bulkhead/log; fail "bulkhead start"; }; }
 
 # nothing_left DOMID: of a domain that is gone.
 nothing_left() {

@@ -1,0 +1,14 @@
+# Real Xen under emulation (docs/xen.md). check-xen: the short cases, for CI; xen-CASE: one or more, the long ones too
+# (XEN_LIMIT= seconds); xen-shell: a prompt in dom0 with this build in it.
+XEN_CASES := disk
+XEN_LIMIT ?= 330
+deps-xen: ; @tools/deps build xen
+progs-xen: deps-xen
+	@$(MAKE) --no-print-directory -j$$(nproc) progs tests
+check-xen: progs-xen
+	@tests/xen/boot -l $(XEN_LIMIT) -r build/xen-results $(XEN_CASES)
+xen-shell: progs-xen
+	@tests/xen/boot -i
+xen-%: progs-xen
+	@tests/xen/boot -l $(XEN_LIMIT) $(subst +, ,$*)
+.PHONY: deps-xen progs-xen check-xen xen-shell
