@@ -48,17 +48,17 @@ struct hv_open {
 	enum hv_role role;
 	const char *runtime_dir; /* local: where the hub's socket is */
 	const char *domain;	 /* frontend on local: the domain's name; else NULL */
-	hv_domid_t self;	 /* stub, supervisor: own domid (0: dom0) */
+	hv_domid_t self;	 /* own domid (0: dom0), which xenstore's relative path "domid" has; not a frontend's on local */
 	hv_domid_t guest;	 /* stub: the only domain whose grants may be mapped */
 };
 
 /* provider: "local", "xen" or "auto" (xen if /proc/xen/capabilities is there). 0; -ENOSYS (unknown provider, or not
- * built in), -ECONNREFUSED, -ENOENT (no hub; no such domain), -EACCES, -EINVAL (a frontend without a domain's name). */
+ * built in), -ECONNREFUSED, -ENOENT (no hub; no such domain), -EACCES, -EINVAL (local: a frontend without a domain's name). */
 int hv_open(const char *provider, const struct hv_open *o, struct hv **out);
 /* Unmaps and closes everything. NULL is allowed. */
 void hv_close(struct hv *hv);
 unsigned hv_features(const struct hv *hv);
-/* Own domid (a frontend learns it by joining). */
+/* Own domid (a frontend on local learns it by joining). */
 hv_domid_t hv_domid(const struct hv *hv);
 
 /* ---- stub: grants ---- */

@@ -17,8 +17,8 @@
 
 struct xenbus_end;
 
-/* own and peer: the keys of both directories, for PREPARE, CONNECT, CHANGED (peer empty if it is not there); NULL with the
- * other actions. Valid during the call. */
+/* own and peer: the keys of both directories, for PREPARE, CONNECT, CHANGED (peer empty if it is not there, and with a backend's
+ * PREPARE); NULL with the other actions. Valid during the call. */
 typedef void xenbus_end_fn(struct xenbus_end *e, enum xenbus_action action, const struct xs_kvs *own,
 			   const struct xs_kvs *peer, void *arg);
 

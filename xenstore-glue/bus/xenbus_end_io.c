@@ -194,6 +194,12 @@ static void fetched_peer(void *arg, int rc, const char *data, size_t len)
 	fetched(e, rc);
 }
 
+/* What a backend offers does not depend on the frontend, whose directory may hold anything that it, or the one before it, left. */
+static bool needs_own_only(const struct xenbus_end *e)
+{
+	return e->cfg.role == XENBUS_BACK && e->fetch->now == XENBUS_ACT_PREPARE;
+}
+
 static void fetched_own(void *arg, int rc, const char *data, size_t len)
 {
 	struct xenbus_end *e = arg;
@@ -201,7 +207,8 @@ static void fetched_own(void *arg, int rc, const char *data, size_t len)
 	(void)data, (void)len;
 	if (rc == -ENOENT)
 		xend_look(e);
-	if (rc) {
+	if (rc || needs_own_only(e)) {
+		e->fetch->peer.n = 0;
 		fetched(e, rc);
 	} else {
 		xs_tree_read(e->cfg.xs, e->peer_path, &e->fetch->peer, fetched_peer, e);
