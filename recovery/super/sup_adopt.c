@@ -215,9 +215,8 @@ static void take_dev(uint32_t domid, uint32_t devid, void *arg)
 	memcpy(d->text, v.text, sizeof(d->text));
 	d->text[sizeof(d->text) - 1] = '\0';
 	memcpy(d->uuid, v.conn.vm_uuid, sizeof(d->uuid));
-	memcpy(d->wanted.params, v.params, sizeof(v.params));
-	d->wanted.params[sizeof(v.params) - 1] = '\0';
-	d->wanted.read_only = v.read_only;
+	d->wanted = v.wanted;
+	d->wanted.params[sizeof(d->wanted.params) - 1] = '\0';
 	take_image(d, &v);
 	if (sup_offer_options(d))
 		log_warn("%s of domain %u: %s", d->vdev, d->domid, d->text);

@@ -17,6 +17,7 @@ struct sup_bus {
 	struct sup *sup;
 	struct xsc *xs;
 	struct xenbus_scan *scan;
+	struct xsc_watch released;
 	LIST_HEAD(, left) left;
 	bool was_up, was_down;
 	struct xs_kvs kvs; /* too large for the stack; used within one call */
@@ -95,7 +96,7 @@ static void removed(struct sup_dev *d)
 	sup_dev_free(d);
 }
 
-static void on_action(struct xenbus_end *e, enum xenbus_action action, const struct xs_kvs *own, const struct xs_kvs *peer,
+static void on_action(struct xenbus_end *e UNUSED, enum xenbus_action action, const struct xs_kvs *own, const struct xs_kvs *peer,
 		      void *arg)
 {
 	struct sup_dev *d = (struct sup_dev *)arg;
@@ -115,11 +116,7 @@ static void on_action(struct xenbus_end *e, enum xenbus_action action, const str
 		removed(d);
 		break;
 	case XENBUS_ACT_LOST:
-		log_error("%s of domain %u: the store has forgotten its nodes; it goes on being served", d->vdev, d->domid);
-		xenbus_end_close(e);
-		d->end = NULL;
-		if (d->domain_gone && d->state == CTL_CLOSED)
-			removed(d); /* by its toolstack, while the store was away */
+		sup_lost(d);
 		break;
 	default:
 		break;
@@ -187,6 +184,24 @@ static void on_scan(enum xenbus_scan_event ev, uint32_t domid, uint32_t devid, v
 		appeared(d);
 }
 
+/* Also those whose nodes are gone: the scan would not find them. */
+static void follow_adopted(struct sup *s)
+{
+	struct sup_group *g;
+	struct sup_dev *d;
+
+	LIST_FOREACH(g, &s->groups, link)
+		LIST_FOREACH(d, &g->devs, link)
+			appeared(d);
+}
+
+/* A domain was shut down or is gone, and this is how xenstored says so: of those that it knows. */
+static void domain_ended(struct xsc_watch *w, const char *path)
+{
+	(void)path;
+	sup_domains_check(CONTAINER_OF(w, struct sup_bus, released)->sup);
+}
+
 static void on_store(bool up, void *arg)
 {
 	struct sup_bus *b = (struct sup_bus *)arg;
@@ -215,7 +230,11 @@ int sup_bus_open(struct sup *s, char *err, size_t size)
 	if (!rc)
 		rc = xsc_open(&cfg, &b->xs);
 	if (!rc)
+		follow_adopted(s);
+	if (!rc)
 		rc = xenbus_scan_open(b->xs, 0, "vbd", on_scan, b, &b->scan);
+	if (!rc && !(hv_features(s->hv) & HV_FEAT_DOMAIN_EVENTS))
+		rc = xsc_watch(b->xs, &b->released, "@releaseDomain", domain_ended);
 	if (rc)
 		snprintf(err, size, "xenstore at %s: %s", path, err_str(rc));
 	return rc;
@@ -269,15 +288,17 @@ void sup_bus_online(struct sup_dev *d)
 
 void sup_bus_closed(struct sup_dev *d)
 {
-	if (!d->end) { /* adopted, and its nodes went with its domain while nobody was there: nothing will say so any more */
-		if (d->domain_gone && !d->sup->stopping)
+	if (!d->end) { /* its nodes are gone: nothing will say so any more. Or it is being adopted: that is seen next */
+		if (d->sup->bus && !d->sup->stopping)
 			removed(d);
 		return;
 	}
+	if (d->domain_gone && d->put_back)
+		xsc_rm(d->sup->bus->xs, 0, xenbus_end_path(d->end), NULL, NULL);
 	xenbus_end_error(d->end, NULL);
 	xenbus_end_down(d->end);
 	/* No end any more: the nodes were gone before, and with this the device is. */
-	if (!d->end || xenbus_end_phase(d->end) != XENBUS_B_CONNECTED)
+	if (!d->end || xenbus_phase_state(xenbus_end_phase(d->end)) != XenbusStateConnected)
 		return;
 	/* It was our wish, not the frontend's: an end that knows of no connection writes Closed and waits for its 5-6-1. */
 	xenbus_end_close(d->end);
@@ -294,6 +315,14 @@ void sup_bus_domain_gone(struct sup_dev *d)
 		sup_dev_event(d, SUP_EV_CLOSE);
 }
 
+void sup_bus_gone(struct sup_dev *d)
+{
+	sup_bus_forget(d);
+	sup_dev_event(d, SUP_EV_CLOSE);
+}
+
+struct xsc *sup_bus_store(struct sup *s) { return s->bus->xs; }
+
 void sup_bus_error(struct sup_dev *d, const char *text)
 {
 	if (!d->end)
@@ -306,6 +335,7 @@ void sup_bus_error(struct sup_dev *d, const char *text)
 
 void sup_bus_forget(struct sup_dev *d)
 {
+	loop_timer_stop(d->sup->loop, &d->lost);
 	if (d->sup->bus)
 		xsc_cancel(d->sup->bus->xs, d);
 	xenbus_end_close(d->end);

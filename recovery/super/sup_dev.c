@@ -109,8 +109,7 @@ static void save(struct loop_work *w)
 	v.port_nfds = d->port_nfds;
 	memcpy(v.local_port, d->local_port, sizeof(v.local_port));
 	v.policy = d->group->policy;
-	strcpy(v.params, d->wanted.params);
-	v.read_only = d->wanted.read_only;
+	v.wanted = d->wanted;
 	strcpy(v.text, d->text);
 	save_proc(&v.active, d->group->active, d);
 	save_proc(&v.standby, d->group->standby, d);
@@ -179,6 +178,8 @@ static void forget_connection(struct sup_dev *d)
 	sup_dev_text(d, "%s", "");
 	memset(&d->group->policy, 0, sizeof(d->group->policy));
 	sup_note(d, CTL_EV_CLOSED, "%s", d->domain_gone ? "its domain is gone" : "");
+	if (d->domain_gone) /* nobody will connect again, whenever its toolstack takes the nodes away */
+		sup_offer_release(d);
 	sup_bus_closed(d);
 }
 

@@ -10,7 +10,8 @@
 #include <errno.h>
 #include <sys/epoll.h>
 
-#define LOOK_NS (20 * NS_PER_MS)
+#define LOOK_NS (20 * NS_PER_MS)    /* while one is suspended */
+#define LOOK_SELDOM_NS (1 * NS_PER_S) /* where the provider tells nothing: xenstored knows no domain that is older than itself */
 
 bool sup_domain_runs(const struct sup_dev *d)
 {
@@ -43,11 +44,20 @@ static bool check(struct sup_dev *d)
 	}
 }
 
+static void look_due(struct loop_timer *t) { sup_domains_check(CONTAINER_OF(t, struct sup, look)); }
+
+static void look_in(struct sup *s, uint64_t ns)
+{
+	loop_timer_start(s->loop, &s->look, clock_now() + ns, look_due);
+}
+
 void sup_domains_check(struct sup *s)
 {
 	struct sup_dev *d, *next;
 	struct sup_group *g;
 
+	if (!(hv_features(s->hv) & HV_FEAT_DOMAIN_EVENTS))
+		look_in(s, LOOK_SELDOM_NS);
 	LIST_FOREACH(g, &s->groups, link)
 		for (d = LIST_FIRST(&g->devs); d; d = next) {
 			next = LIST_NEXT(d, link); /* it may be gone when its domain is */
@@ -61,13 +71,7 @@ void sup_domains_check(struct sup *s)
 		}
 }
 
-static void look_due(struct loop_timer *t) { sup_domains_check(CONTAINER_OF(t, struct sup, suspended)); }
-
-void sup_domain_await(struct sup *s)
-{
-	if (!s->suspended.active)
-		loop_timer_start(s->loop, &s->suspended, clock_now() + LOOK_NS, look_due);
-}
+void sup_domain_await(struct sup *s) { look_in(s, LOOK_NS); }
 
 static void changed(struct loop_fd *w, uint32_t events)
 {
@@ -88,5 +92,5 @@ int sup_domains_open(struct sup *s)
 void sup_domains_close(struct sup *s)
 {
 	loop_fd_stop(s->loop, &s->domains);
-	loop_timer_stop(s->loop, &s->suspended);
+	loop_timer_stop(s->loop, &s->look);
 }

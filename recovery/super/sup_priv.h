@@ -130,6 +130,8 @@ struct sup_dev {
 	struct hv_port *port[CONN_QUEUES_MAX]; /* NULL when adopted */
 
 	bool resumed, domain_gone, reset;
+	struct loop_timer lost; /* look again after its nodes */
+	bool put_back; /* its nodes are of our making: no toolstack will remove them */
 	bool gone; /* freed already, but for the work below */
 	uint64_t generation, restarts, died_at, last_outage, up_since;
 	char text[160];
@@ -143,7 +145,7 @@ struct sup {
 	int lock;
 	struct hv *hv;
 	struct loop_fd domains;
-	struct loop_timer suspended; /* look whether a suspended domain runs again */
+	struct loop_timer look; /* at the domains */
 	struct keep_client keep;
 	struct loop_timer keep_again;
 	struct ctl_server *ctl;
@@ -260,6 +262,9 @@ void sup_adopt(struct sup *s);
 /* sup_status.c */
 extern const struct ctl_ops sup_ctl_ops;
 
+/* sup_lost.c - its nodes are missing: a toolstack's wish, or a store that forgot. May free d. */
+void sup_lost(struct sup_dev *d);
+
 /* sup_bus.c - xenstore */
 int sup_bus_open(struct sup *s, char *err, size_t size);
 void sup_bus_close(struct sup *s);
@@ -269,6 +274,8 @@ bool sup_bus_waits(const struct sup_dev *d); /* the frontend waits for state 4 *
 void sup_bus_online(struct sup_dev *d); /* state 4 */
 void sup_bus_closed(struct sup_dev *d); /* state 6, also when the frontend did not ask */
 void sup_bus_domain_gone(struct sup_dev *d);
+void sup_bus_gone(struct sup_dev *d); /* its nodes are: the connection ends, and d with it, maybe at once */
+struct xsc *sup_bus_store(struct sup *s);
 void sup_bus_error(struct sup_dev *d, const char *text); /* NULL clears */
 void sup_bus_forget(struct sup_dev *d); /* the device is let go: nothing is called back any more */
 

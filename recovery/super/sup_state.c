@@ -9,7 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define MAGIC 0x3153444842ull /* "BHDS1" */
+#define MAGIC 0x3253444842ull /* "BHDS2" */
 
 struct file {
 	uint64_t magic, size, sum;

@@ -33,12 +33,11 @@ struct saved_dev {
 	uint64_t generation, restarts, serial;
 	uint64_t image_dev, image_ino, fence_base;
 	struct vbd_offer offer;
-	uint32_t read_only;
 	uint32_t nports, port_nfds;
 	uint32_t local_port[CONN_QUEUES_MAX];
 	struct saved_proc active, standby;
 	struct sup_policy policy;
-	char params[SPEC_MAX]; /* as offered */
+	struct vbd_wanted wanted; /* as offered */
 	char text[160];	       /* why broken or failed */
 };
 

@@ -92,34 +92,93 @@ static int back_keys(const struct dev_admin_vbd *v, const char *front, struct xs
 	return vbd_wanted_write(&w, back);
 }
 
+struct ends {
+	const struct dev_admin_vbd *v;
+	struct xsc_batch *b;
+	struct xs_kvs kvs; /* of the directory that is being filled */
+	char front[128], back[128];
+};
+
+static struct ends *ends_new(const struct dev_admin_vbd *v)
+{
+	struct ends *e = calloc(1, sizeof(*e));
+	char path[XS_PATH_SIZE];
+
+	CHECK(e);
+	e->v = v;
+	e->b = xsc_batch_new();
+	vbd_front_path(e->front, sizeof(e->front), v->domid, v->devid);
+	vbd_back_path(e->back, sizeof(e->back), v->back_domid, v->domid, v->devid);
+	xsc_batch_absent(e->b, below(path, e->back, "state"));
+	xsc_batch_absent(e->b, below(path, e->front, "state"));
+	return e;
+}
+
+/* Made anew: their permissions are those of an owner, not what a directory above happens to have. */
+static void end_begin(struct ends *e, const char *path, uint32_t owner, uint32_t other)
+{
+	const struct xs_perm perms[2] = {perm(owner, 0), perm(other, XS_MAY_READ)};
+
+	xsc_batch_rm(e->b, path);
+	dir(e->b, path, perms, 2);
+	e->kvs.n = 0;
+}
+
+static void end_front(struct ends *e)
+{
+	end_begin(e, e->front, e->v->domid, e->v->back_domid);
+	front_keys(e->v, e->back, &e->kvs);
+}
+
+static void end_back(struct ends *e)
+{
+	end_begin(e, e->back, e->v->back_domid, e->v->domid);
+	if (back_keys(e->v, e->front, &e->kvs) < 0)
+		xsc_batch_write(e->b, "//", "0"); /* refused: the caller's paths do not fit */
+}
+
+static void ends_commit(struct ends *e, struct xsc *xs, xsc_done_fn *fn, void *arg)
+{
+	xsc_batch_commit(xs, e->b, fn, arg);
+	free(e);
+}
+
 void dev_admin_vbd_create(struct xsc *xs, const struct dev_admin_vbd *v, xsc_done_fn *fn, void *arg)
 {
-	const struct xs_perm front_perms[2] = {perm(v->domid, 0), perm(v->back_domid, XS_MAY_READ)};
-	const struct xs_perm back_perms[2] = {perm(v->back_domid, 0), perm(v->domid, XS_MAY_READ)};
-	char front[128], back[128], path[XS_PATH_SIZE];
-	struct xs_kvs *kvs = calloc(1, sizeof(*kvs));
-	struct xsc_batch *b = xsc_batch_new();
+	struct ends *e = ends_new(v);
+	char path[XS_PATH_SIZE];
 
-	CHECK(kvs);
-	vbd_front_path(front, sizeof(front), v->domid, v->devid);
-	vbd_back_path(back, sizeof(back), v->back_domid, v->domid, v->devid);
 	snprintf(path, sizeof(path), "/local/domain/%u/vm", v->domid);
-	xsc_batch_exists(b, path);
-	xsc_batch_absent(b, below(path, back, "state"));
-	xsc_batch_absent(b, below(path, front, "state"));
-	/* Made anew: their permissions are those of an owner, not what a directory above happens to have. */
-	xsc_batch_rm(b, front);
-	xsc_batch_rm(b, back);
-	dir(b, front, front_perms, 2);
-	front_keys(v, back, kvs);
-	xs_tree_batch(b, front, kvs);
-	kvs->n = 0;
-	dir(b, back, back_perms, 2);
-	if (back_keys(v, front, kvs) < 0)
-		xsc_batch_write(b, "//", "0"); /* refused: the caller's paths do not fit */
-	xs_tree_batch(b, back, kvs);
-	free(kvs);
-	xsc_batch_commit(xs, b, fn, arg);
+	xsc_batch_exists(e->b, path);
+	end_front(e);
+	xs_tree_batch(e->b, e->front, &e->kvs);
+	end_back(e);
+	xs_tree_batch(e->b, e->back, &e->kvs);
+	ends_commit(e, xs, fn, arg);
+}
+
+void dev_admin_vbd_restore(struct xsc *xs, const struct dev_admin_ends *d, xsc_done_fn *fn, void *arg)
+{
+	const struct xs_perm ro[2] = {perm(0, 0), perm(d->vbd.domid, XS_MAY_READ)};
+	struct ends *e = ends_new(&d->vbd);
+	char dom[64], path[XS_PATH_SIZE];
+	int rc;
+
+	snprintf(dom, sizeof(dom), "/local/domain/%u", d->vbd.domid);
+	xsc_batch_absent(e->b, below(path, dom, "vm"));
+	dir(e->b, dom, ro, 2);
+	dir(e->b, below(path, dom, "device"), ro, 2);
+	end_front(e);
+	rc = vbd_ask_write(&d->ask, &e->kvs);
+	xs_kv_set(&e->kvs, "state", "%u", d->front_state);
+	xs_tree_batch(e->b, e->front, &e->kvs);
+	end_back(e);
+	rc = rc ? rc : vbd_offer_write(&d->offer, &e->kvs);
+	xs_kv_set(&e->kvs, "state", "%u", d->back_state);
+	xs_tree_batch(e->b, e->back, &e->kvs);
+	if (rc)
+		xsc_batch_write(e->b, "//", "0"); /* refused */
+	ends_commit(e, xs, fn, arg);
 }
 
 /* ---- waiting and removing ---- */

@@ -33,6 +33,17 @@ struct dev_admin_vbd {
 /* Both ends, state 1, in one transaction, with xl's permissions. -EEXIST; -ENOENT: no such domain. */
 void dev_admin_vbd_create(struct xsc *xs, const struct dev_admin_vbd *v, xsc_done_fn *fn, void *arg);
 
+/* Both ends once more, for a device whose nodes a store has forgotten with all its domain's: what the toolstack, the backend and
+ * the frontend had written, as far as it is known here, with their states, in one transaction. -EEXIST: nodes of that domain's
+ * toolstack, or of the device, are there. */
+struct dev_admin_ends {
+	struct dev_admin_vbd vbd;
+	struct vbd_offer offer;
+	struct vbd_ask ask;
+	unsigned back_state, front_state;
+};
+void dev_admin_vbd_restore(struct xsc *xs, const struct dev_admin_ends *e, xsc_done_fn *fn, void *arg);
+
 struct dev_admin_dev {
 	uint32_t back_domid, domid, devid;
 	char class_name[8]; /* "vbd" */

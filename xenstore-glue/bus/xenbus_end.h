@@ -26,7 +26,7 @@ struct xenbus_end_cfg {
 	struct xsc *xs;
 	enum xenbus_role role;
 	bool direct;		/* net: the frontend goes from 1 to 4 */
-	bool connected;		/* backend, after the owner's restart: this connection lives (stubs or journal) */
+	bool connected;		/* backend, after the owner's restart: this connection lives (stubs or journal); without nodes: LOST */
 	const char *path;	/* own directory, absolute; copied */
 	const char *peer;	/* the other's; copied. NULL: taken from own key `frontend` or `backend` */
 	uint64_t patience_ns;	/* TIMEOUT when the peer does not answer that long in a phase that waits; 0: never */

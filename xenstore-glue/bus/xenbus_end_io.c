@@ -168,6 +168,8 @@ static void fetched(struct xenbus_end *e, int rc)
 	}
 	if (f->phase_seq != e->phase_seq)
 		return; /* the peer has gone on */
+	if (f->epoch != xsc_epoch(e->cfg.xs))
+		rc = -ECONNRESET;
 	if (rc == -EPEER || rc == -E2BIG) {
 		xenbus_end_failed(e, "the other end's directory holds too much, or something too long");
 		return;
@@ -228,6 +230,7 @@ void xend_fetch(struct xenbus_end *e, enum xenbus_action action)
 	e->fetch->now = action;
 	e->fetch->want = XENBUS_ACT_NONE;
 	e->fetch->phase_seq = e->phase_seq;
+	e->fetch->epoch = xsc_epoch(e->cfg.xs);
 	xs_tree_read(e->cfg.xs, e->path, &e->fetch->own, fetched_own, e);
 }
 

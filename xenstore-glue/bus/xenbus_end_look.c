@@ -31,9 +31,15 @@ static void first_look(struct xenbus_end *e, const struct look *k)
 	xend_act(e, a);
 }
 
-static void own_missing(struct xenbus_end *e, bool fresh)
+static void own_missing(struct xenbus_end *e, const struct look *k, bool fresh)
 {
-	if (!e->started) {
+	enum xenbus_action a;
+
+	if (!e->started && e->cfg.connected) {
+		e->started = e->lost = true;
+		xend_set_phase(e, xenbus_fsm_start(e->cfg.role, XenbusStateConnected, k->peer, true, &a));
+		xend_tell(e, XENBUS_ACT_LOST, NULL, NULL);
+	} else if (!e->started) {
 		e->started = true;
 		e->phase = e->cfg.role == XENBUS_BACK ? XENBUS_B_GONE : XENBUS_F_GONE;
 		xend_tell(e, XENBUS_ACT_REMOVED, NULL, NULL);
@@ -43,7 +49,7 @@ static void own_missing(struct xenbus_end *e, bool fresh)
 	} else if (fresh && !e->lost && !xenbus_phase_final(e->phase)) {
 		e->lost = true;
 		xend_tell(e, XENBUS_ACT_LOST, NULL, NULL);
-	} else if (!e->lost) {
+	} else if (!e->lost || e->peer_dead) {
 		xend_step(e, XENBUS_EV_OWN_GONE);
 	}
 }
@@ -59,7 +65,7 @@ static void judge(struct xenbus_end *e, struct look *k)
 	e->peer = k->peer;
 	e->peer_wrote = k->reports_change;
 	if (!k->own_here) {
-		own_missing(e, fresh);
+		own_missing(e, k, fresh);
 	} else if (!e->started) {
 		first_look(e, k);
 	} else if (replaced(e, k)) {
@@ -82,6 +88,7 @@ static void judge(struct xenbus_end *e, struct look *k)
 static void looked(struct xenbus_end *e)
 {
 	struct look found;
+	bool valid;
 
 	if (--e->look.outstanding)
 		return;
@@ -93,9 +100,10 @@ static void looked(struct xenbus_end *e)
 	}
 	found = e->look;
 	e->look.again = false;
-	if (found.again || found.phase_seq != e->phase_seq)
+	valid = found.phase_seq == e->phase_seq && found.epoch == xsc_epoch(e->cfg.xs);
+	if (found.again || !valid)
 		xend_look(e);
-	if (found.phase_seq == e->phase_seq)
+	if (valid)
 		judge(e, &found);
 	else
 		e->look.peer_event |= found.reports_change;
@@ -157,6 +165,7 @@ void xend_look(struct xenbus_end *e)
 	k->rc = 0;
 	k->online = true;
 	k->phase_seq = e->phase_seq;
+	k->epoch = xsc_epoch(e->cfg.xs);
 	k->reports_change = k->peer_event;
 	k->peer_event = false;
 	read_node(e, e->path, "state", got_own);

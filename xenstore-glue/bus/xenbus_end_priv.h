@@ -18,6 +18,7 @@ struct look {
 	bool reports_change; /* ... since the one before */
 	unsigned outstanding;
 	uint32_t phase_seq;
+	uint32_t epoch; /* connection it began on: half from one store and half from the next is none */
 	int rc; /* of the store, not of missing nodes */
 	bool own_here, online;
 	enum xenbus_state own, peer;
@@ -27,6 +28,7 @@ struct fetch {
 	bool busy;
 	enum xenbus_action want, now;
 	uint32_t want_seq, phase_seq; /* the phases that want them */
+	uint32_t epoch; /* as in struct look */
 	struct xs_kvs own, peer;
 };
 

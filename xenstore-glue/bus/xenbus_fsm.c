@@ -26,7 +26,8 @@ enum {
  *
  * Backend. Closing is answered with Closing, and we go on serving; the frontend's Closed (or Unknown: its nodes are gone;
  * or Initialising, InitWait: it has begun anew) makes us let go, and only then Closed is written. A net frontend that is
- * Connected is ready (DIRECT); a disk's is not: its ring is in use, and a fresh connection to it would corrupt it. */
+ * Connected is ready (DIRECT); a disk's is not: its ring is in use, and a fresh connection to it would corrupt it. One that
+ * was Connected and is Initialised again was resumed, and has a new ring. */
 #define BACK_EDGES(X)                                                  \
 	X(B_INIT, READY, B_WAIT, NONE)                                 \
 	X(B_INIT, OFFLINE, B_LEFT, REMOVED)                            \
@@ -49,6 +50,7 @@ enum {
 	X(B_CONNECTING, Closed, B_DRAINING, DISCONNECT)                \
 	X(B_CONNECTING, OFFLINE, B_LEAVE_DRAIN, DISCONNECT)            \
 	X(B_CONNECTING, OWN_GONE, B_GONE_DRAIN, DISCONNECT)            \
+	X(B_CONNECTED, Connected, B_MET, NONE)                         \
 	X(B_CONNECTED, Unknown, B_DRAINING, DISCONNECT)                \
 	X(B_CONNECTED, Initialising, B_DRAINING, DISCONNECT)           \
 	X(B_CONNECTED, InitWait, B_DRAINING, DISCONNECT)               \
@@ -56,6 +58,20 @@ enum {
 	X(B_CONNECTED, Closed, B_DRAINING, DISCONNECT)                 \
 	X(B_CONNECTED, OFFLINE, B_LEAVING, NONE)                       \
 	X(B_CONNECTED, OWN_GONE, B_GONE_DRAIN, DISCONNECT)             \
+	X(B_MET, Unknown, B_DRAINING, DISCONNECT)                      \
+	X(B_MET, Initialising, B_DRAINING, DISCONNECT)                 \
+	X(B_MET, InitWait, B_DRAINING, DISCONNECT)                     \
+	X(B_MET, Closing, B_CLOSING, NONE)                             \
+	X(B_MET, Closed, B_DRAINING, DISCONNECT)                       \
+	X(B_MET, OFFLINE, B_LEAVING, NONE)                             \
+	X(B_MET, OWN_GONE, B_GONE_DRAIN, DISCONNECT)                   \
+	X(B_MET, Initialised, B_REJOIN_DRAIN, DISCONNECT)              \
+	X(B_REJOIN_DRAIN, DOWN, B_REJOIN, PREPARE)                     \
+	X(B_REJOIN_DRAIN, OFFLINE, B_LEAVE_DRAIN, NONE)                \
+	X(B_REJOIN_DRAIN, OWN_GONE, B_GONE_DRAIN, NONE)                \
+	X(B_REJOIN, READY, B_CONNECTING, CONNECT)                      \
+	X(B_REJOIN, OFFLINE, B_LEFT, REMOVED)                          \
+	X(B_REJOIN, OWN_GONE, B_GONE, REMOVED)                         \
 	X(B_CLOSING, Unknown, B_DRAINING, DISCONNECT)                  \
 	X(B_CLOSING, Initialising, B_DRAINING, DISCONNECT)             \
 	X(B_CLOSING, InitWait, B_DRAINING, DISCONNECT)                 \

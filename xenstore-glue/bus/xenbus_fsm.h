@@ -21,6 +21,9 @@ enum xenbus_role { XENBUS_BACK, XENBUS_FRONT };
 	X(B_WAIT, BACK, InitWait)	/* offered; waits for the frontend */                         \
 	X(B_CONNECTING, BACK, InitWait) /* the owner was told to connect */                           \
 	X(B_CONNECTED, BACK, Connected)                                                               \
+	X(B_MET, BACK, Connected)	/* the frontend has said so, too */                           \
+	X(B_REJOIN_DRAIN, BACK, InitWait) /* it asks anew (resumed): the owner was told to disconnect */ \
+	X(B_REJOIN, BACK, InitWait)	/* being prepared for what it asks */                         \
 	X(B_CLOSING, BACK, Closing)	/* still serving; the frontend closes */                      \
 	X(B_DRAINING, BACK, Closing)	/* the owner was told to disconnect */                        \
 	X(B_CLOSED, BACK, Closed)	/* online; the frontend may come back */                      \

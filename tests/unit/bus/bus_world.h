@@ -194,7 +194,7 @@ static inline bool at(const struct owner *o, enum xenbus_phase p)
 
 static inline bool both_connected(const struct world *w)
 {
-	return at(&w->back, XENBUS_B_CONNECTED) && at(&w->front, XENBUS_F_CONNECTED);
+	return at(&w->back, XENBUS_B_MET) && at(&w->front, XENBUS_F_CONNECTED);
 }
 
 static inline const char *value(struct world *w, const char *dir, const char *name)

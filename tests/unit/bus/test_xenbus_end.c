@@ -29,7 +29,7 @@ static void frontend_process_dies(void **state)
 	xenbus_end_close(w->front.end);
 	w->front.end = NULL;
 	settle(w);
-	assert_true(at(&w->back, XENBUS_B_CONNECTED));
+	assert_true(at(&w->back, XENBUS_B_MET));
 	open_front(w);
 	UNTIL(w, w->back.calls[XENBUS_ACT_CONNECT] == 2);
 	UNTIL(w, both_connected(w));
@@ -172,7 +172,7 @@ static void storm(void **state)
 	w->front.end = NULL;
 	snprintf(path, sizeof(path), "%s/state", w->fpath);
 	for (int i = 0; i < 5000; i++) {
-		xsc_write(w->guest, 0, path, i % 2 ? "3" : "4", 1, NULL, NULL);
+		xsc_write(w->guest, 0, path, i % 2 ? "7" : "4", 1, NULL, NULL);
 		if (i % 50 == 0)
 			loop_once(w->loop, 0);
 	}
@@ -183,6 +183,24 @@ static void storm(void **state)
 	put(w, w->fpath, "state", "4 and more");
 	settle(w);
 	assert_true(at(&w->back, XENBUS_B_CLOSED));
+}
+
+/* A guest was resumed: Connected, then Initialised, with a new ring. */
+static void frontend_resumes(void **state)
+{
+	struct world *w = world(state);
+
+	connect_both(w);
+	xenbus_end_close(w->front.end);
+	w->front.end = NULL;
+	put(w, w->fpath, "queue-0/event-channel", "77");
+	put(w, w->fpath, "state", "3");
+	UNTIL(w, at(&w->back, XENBUS_B_CONNECTED));
+	assert_int_equal(w->back.calls[XENBUS_ACT_DISCONNECT], 1);
+	assert_int_equal(w->back.calls[XENBUS_ACT_PREPARE], 2);
+	assert_int_equal(w->back.calls[XENBUS_ACT_CONNECT], 2);
+	assert_int_equal(w->back.ask.q[0].evtchn, 77);
+	assert_string_equal(value(w, w->bpath, "state"), "4");
 }
 
 /* The supervisor dies and comes back over a living connection, or over an offer. */
@@ -221,6 +239,7 @@ int main(void)
 		T(bad_keys),
 		T(resize),
 		T(storm),
+		T(frontend_resumes),
 		T(backend_owner_restarts),
 	};
 

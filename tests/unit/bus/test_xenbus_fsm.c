@@ -15,13 +15,14 @@
 #define N XENBUS_NSTATES
 
 /* What each backend phase does at each state of the frontend: "." nothing, C connect, D disconnect (let go), c answer with
- * Closing, x answer with Closed, P prepare anew. Columns: 0..8. */
+ * Closing, x answer with Closed, P prepare anew, m both are connected. Columns: 0..8. */
 static const struct row {
 	enum xenbus_phase phase;
 	const char *does;
 } back[] = {
 	{XENBUS_B_INIT, "........."},	    {XENBUS_B_RESTART, "........."},	    {XENBUS_B_WAIT, "...C.cx.."},	{XENBUS_B_CONNECTING, "DDD..cD.."},
-	{XENBUS_B_CONNECTED, "DDD..cD.."},  {XENBUS_B_CLOSING, "DDD...D.."},	{XENBUS_B_DRAINING, "........."},
+	{XENBUS_B_CONNECTED, "DDD.mcD.."},  {XENBUS_B_MET, "DDDD.cD.."},	    {XENBUS_B_REJOIN_DRAIN, "........."}, {XENBUS_B_REJOIN, "........."},
+	{XENBUS_B_CLOSING, "DDD...D.."},	{XENBUS_B_DRAINING, "........."},
 	{XENBUS_B_CLOSED, ".P......."},	    {XENBUS_B_AGAIN, "........."},	{XENBUS_B_LEAVING, "DDD...D.."},
 	{XENBUS_B_LEAVE_DRAIN, "........."}, {XENBUS_B_LEFT, "........."},	{XENBUS_B_GONE_DRAIN, "........."},
 	{XENBUS_B_GONE, "........."},
@@ -61,6 +62,8 @@ static char what(enum xenbus_phase phase, struct xenbus_step s)
 		return xenbus_phase_role(phase) == XENBUS_BACK ? 'x' : 'c';
 	case XenbusStateInitialising:
 		return 'i';
+	case XenbusStateConnected:
+		return 'm';
 	default:
 		return '?';
 	}
@@ -106,7 +109,7 @@ static void laws(void **state)
 				assert_true(xenbus_phase_final(s.next));
 			if (xenbus_phase_role(ph) == XENBUS_BACK && from < XenbusStateClosing && to >= XenbusStateClosing)
 				assert_true(e <= XenbusStateClosed || e == XENBUS_EV_FAILED || e == XENBUS_EV_OFFLINE);
-			if (ph == XENBUS_B_CONNECTED)
+			if (ph == XENBUS_B_CONNECTED || ph == XENBUS_B_MET)
 				assert_true(e != XENBUS_EV_FAILED || s.next == ph);
 			/* A frontend keeps its connection when the backend's nodes say nothing. */
 			if (xenbus_phase_role(ph) == XENBUS_FRONT && e == XenbusStateUnknown)
@@ -147,13 +150,21 @@ static void known_walks(void **state)
 	      {PEER(Initialising), XENBUS_B_WAIT},
 	      {PEER(Initialised), XENBUS_B_CONNECTING},
 	      {XENBUS_EV_UP, XENBUS_B_CONNECTED},
-	      {PEER(Connected), XENBUS_B_CONNECTED},
+	      {PEER(Connected), XENBUS_B_MET},
 	      {PEER(Closing), XENBUS_B_CLOSING},
 	      {PEER(Closed), XENBUS_B_DRAINING},
 	      {XENBUS_EV_DOWN, XENBUS_B_CLOSED},
 	      {PEER(Initialising), XENBUS_B_AGAIN},
 	      {XENBUS_EV_READY, XENBUS_B_WAIT},
 	      {PEER(Initialised), XENBUS_B_CONNECTING}});
+	/* a frontend that was resumed has a new ring; one that has not said Connected yet has not */
+	WALK(XENBUS_B_CONNECTED, 6,
+	     {{PEER(Initialised), XENBUS_B_CONNECTED},
+	      {PEER(Connected), XENBUS_B_MET},
+	      {PEER(Initialised), XENBUS_B_REJOIN_DRAIN},
+	      {XENBUS_EV_DOWN, XENBUS_B_REJOIN},
+	      {XENBUS_EV_READY, XENBUS_B_CONNECTING},
+	      {XENBUS_EV_UP, XENBUS_B_CONNECTED}});
 	/* xl block-detach, and xl destroy, where the frontend's nodes go first */
 	WALK(XENBUS_B_CONNECTED, 4,
 	     {{XENBUS_EV_OFFLINE, XENBUS_B_LEAVING},
@@ -309,11 +320,11 @@ static void expand(struct search *s, struct world w, bool faults)
 	back_event(s, w, xenbus_fsm_peer(XENBUS_BACK, w.direct, (enum xenbus_state)w.f_store));
 	front_event(s, w, xenbus_fsm_peer(XENBUS_FRONT, w.direct, (enum xenbus_state)w.b_store));
 	/* the owners answer */
-	if (b == XENBUS_B_INIT || b == XENBUS_B_AGAIN || b == XENBUS_B_RESTART)
+	if (b == XENBUS_B_INIT || b == XENBUS_B_AGAIN || b == XENBUS_B_RESTART || b == XENBUS_B_REJOIN)
 		back_event(s, w, XENBUS_EV_READY);
 	if (b == XENBUS_B_CONNECTING)
 		back_event(s, w, XENBUS_EV_UP);
-	if (b == XENBUS_B_DRAINING || b == XENBUS_B_LEAVE_DRAIN)
+	if (b == XENBUS_B_DRAINING || b == XENBUS_B_LEAVE_DRAIN || b == XENBUS_B_REJOIN_DRAIN)
 		back_event(s, w, XENBUS_EV_DOWN);
 	if (f == XENBUS_F_PREPARING)
 		front_event(s, w, w.direct ? XENBUS_EV_READY_DIRECT : XENBUS_EV_READY);
@@ -342,7 +353,7 @@ static bool connected(unsigned v)
 {
 	struct world w = unpack(v);
 
-	return w.b == XENBUS_B_CONNECTED && w.f == XENBUS_F_CONNECTED;
+	return (w.b == XENBUS_B_CONNECTED || w.b == XENBUS_B_MET) && w.f == XENBUS_F_CONNECTED;
 }
 
 /* From every world that closes, restarts and refusals can lead to, the two ends, left alone, can be connected again: no

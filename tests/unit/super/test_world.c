@@ -224,6 +224,145 @@ static void what_ends_unseen_is_let_go(void **state)
 	wait_node(other->back, XenbusStateInitWait);
 }
 
+/* The nodes alone, by a toolstack that died then: the domain's other nodes say that it was meant. */
+static void what_is_detached_unseen_is_let_go(void **state)
+{
+	struct guest *g;
+	struct ctl_dev d;
+	pid_t pid;
+
+	(void)state;
+	need_programs();
+	g = guest_new("unseen2");
+	d = bring_up(g, "mem:1M");
+	pid = supervisor();
+	assert_int_equal(kill(w.keep, SIGSTOP), 0);
+	assert_int_equal(kill(pid, SIGKILL), 0);
+	assert_int_equal(xsc_sync_rm(w.xs, g->back), 0);
+	assert_int_equal(kill(w.keep, SIGCONT), 0);
+	wait_forgotten(g);
+	while (kill(d.pid, 0) == 0) /* until the keeper has reaped it */
+		usleep(1000);
+}
+
+static pid_t store_pid(void)
+{
+	char path[160];
+	pid_t pid = 0;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/task/%d/children", (int)w.keep, (int)w.keep);
+	f = fopen(path, "r");
+	assert_non_null(f);
+	while (fscanf(f, "%d", &pid) == 1) {
+		char name[32];
+
+		procs_name(pid, name, sizeof(name));
+		if (strcmp(name, "bulkhead-store") == 0)
+			break;
+		pid = 0;
+	}
+	fclose(f);
+	assert_true(pid > 0);
+	return pid;
+}
+
+/* As xenstored does when it is killed: another one begins with nothing. */
+static void forget_store(bool super_too)
+{
+	pid_t super = supervisor();
+	char path[160];
+
+	assert_int_equal(kill(w.keep, SIGSTOP), 0);
+	assert_int_equal(kill(store_pid(), SIGKILL), 0);
+	if (super_too)
+		assert_int_equal(kill(super, SIGKILL), 0);
+	snprintf(path, sizeof(path), "%s/store.log", w.run);
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(kill(w.keep, SIGCONT), 0);
+}
+
+static void has_value(const char *dir, const char *key, const char *want)
+{
+	char path[192], value[SPEC_MAX] = "";
+
+	snprintf(path, sizeof(path), "%s/%s", dir, key);
+	assert_int_equal(xsc_sync_read(w.xs, path, value, sizeof(value)), 0);
+	assert_string_equal(value, want);
+}
+
+static void has_perms(const char *path, const char *want)
+{
+	struct xsc_wait wait = {0};
+	char text[64] = "";
+
+	xsc_get_perms(w.xs, 0, path, xsc_wait_done, &wait);
+	assert_int_equal(xsc_wait(w.xs, &wait), 0);
+	for (size_t at = 0; at < wait.len; at += strlen(wait.data + at) + 1)
+		snprintf(text + strlen(text), sizeof(text) - strlen(text), "%s ", wait.data + at);
+	xsc_wait_free(&wait);
+	assert_string_equal(text, want);
+}
+
+/* Both ends are put back as they were, by whoever is the supervisor then, and mean what they did. */
+static void a_store_that_forgets_is_told(void **state)
+{
+	struct dev_admin_dev dev = {.devid = DEVID, .class_name = "vbd"};
+	struct xsc_wait wait = {0};
+	char port[16], text[32];
+	struct ctl_dev d, e;
+	struct guest *g;
+
+	(void)state;
+	need_programs();
+	g = guest_new("forgotten");
+	d = bring_up(g, "mem:1M");
+	snprintf(port, sizeof(port), "%u", hv_port_number(g->port));
+	for (int i = 0; i < 3; i++) {
+		forget_store(i == 1);
+		wait_node(g->back, XenbusStateConnected);
+		has_value(g->back, "frontend", g->front);
+		has_value(g->back, "params", "mem:1M");
+		has_value(g->back, "sectors", "2048");
+		has_value(g->back, "online", "1");
+		has_value(g->front, "state", "4");
+		has_value(g->front, "backend", g->back);
+		has_value(g->front, "event-channel", port);
+		snprintf(text, sizeof(text), "n%u r0 ", g->domid);
+		has_perms(g->front, text);
+		snprintf(text, sizeof(text), "n0 r%u ", g->domid);
+		has_perms(g->back, text);
+		e = wait_state(g, CTL_UP, true);
+		assert_int_equal(e.pid, d.pid);
+	}
+	/* It can be connected anew ... */
+	wait_introduced(g->domid);
+	set_front_state(g, XenbusStateClosing);
+	wait_node(g->back, XenbusStateClosing);
+	set_front_state(g, XenbusStateClosed);
+	wait_node(g->back, XenbusStateClosed);
+	set_front_state(g, XenbusStateInitialising);
+	wait_node(g->back, XenbusStateInitWait);
+	ask(g);
+	wait_node(g->back, XenbusStateConnected);
+	/* ... and taken away, or goes with its domain. */
+	forget_store(false);
+	wait_node(g->back, XenbusStateConnected);
+	set_front_state(g, XenbusStateClosed);
+	dev.domid = g->domid;
+	dev_admin_remove(w.xs, &dev, WITHIN_NS, false, xsc_wait_done, &wait);
+	assert_int_equal(xsc_wait(w.xs, &wait), 0);
+	xsc_wait_free(&wait);
+	wait_forgotten(g);
+	g = guest_new("forgotten2");
+	bring_up(g, "mem:1M");
+	forget_store(false);
+	wait_node(g->back, XenbusStateConnected);
+	destroy(g);
+	wait_forgotten(g);
+	assert_int_equal(node_state(g->back), 0);
+}
+
 static bool fence_byte(int fd, short type)
 {
 	struct flock l = {.l_type = type, .l_whence = SEEK_SET, .l_start = (off_t)1 << 40, .l_len = 1};
@@ -420,6 +559,8 @@ int main(int argc, char **argv)
 		cmocka_unit_test(detach_lets_go),
 		cmocka_unit_test(nodes_that_vanish_end_the_device),
 		cmocka_unit_test(what_ends_unseen_is_let_go),
+		cmocka_unit_test(what_is_detached_unseen_is_let_go),
+		cmocka_unit_test(a_store_that_forgets_is_told),
 		cmocka_unit_test(an_image_stays_reserved_until_its_io_has_ended),
 		cmocka_unit_test(bad_storage_is_said_in_one_line),
 		cmocka_unit_test(an_image_has_one_writer),

@@ -4,6 +4,7 @@
 #define BULKHEAD_TESTS_WORLD_H
 
 #include "recovery/ctl/ctl_client.h"
+#include "recovery/super/procs.h"
 #include "ring/base/base.h"
 #include "ring/hv/hub_client.h"
 #include "ring/hv/hv.h"
