@@ -2,11 +2,11 @@
 #include "recovery/cli/doctor.h"
 #include "ring/os/xen_host.h"
 
+#include <errno.h>
 #include <glob.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #define MAPTRACK_DEFAULT 1024u /* frames, Xen's own default */
 #define MAPTRACK_PER_FRAME 256u
@@ -47,14 +47,15 @@ static void device(struct doctor *d, const char *name, bool needed, const char *
 {
 	char err[160], *todo;
 	struct doctor_point *p;
+	int rc = xen_host_device(d->root, name, err, sizeof(err));
 
-	if (xen_host_device(d->root, name, err, sizeof(err)) == 0) {
+	if (rc == 0) {
 		doctor_say(d, name, DOCTOR_OK, needed, "/dev/xen/%s: %s", name, what);
 		return;
 	}
 	todo = strstr(err, ": modprobe");
 	p = doctor_say(d, name, DOCTOR_MISSING, needed, "%.*s (%s)", (int)(todo ? todo - err : (long)strlen(err)), err, what);
-	snprintf(p->todo, sizeof(p->todo), "%s", todo ? todo + 2 : geteuid() ? "run this as root" : "");
+	snprintf(p->todo, sizeof(p->todo), "%s", todo ? todo + 2 : rc == -EACCES ? "run this as root" : "");
 }
 
 static bool blacklisted(const struct doctor *d)
