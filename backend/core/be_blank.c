@@ -4,6 +4,8 @@
 #include "ring/base/base.h"
 #include "ring/os/fdmsg.h"
 #include "ring/os/sandbox.h"
+#include "ring/os/sandbox_calls.h"
+#include "ring/os/xen_host.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -13,11 +15,12 @@
 #define HEAP_BYTES ((size_t)112 << 10) /* below M_MMAP_THRESHOLD, and what a device with one small queue takes */
 
 /* Memory that a device will need is faulted in before anybody waits for it: free() keeps the heap, and a thread that has ended leaves
- * its stack to the next one. Best effort. */
+ * its stack to the next one. The filter of system calls is made as well, for the provider that is probable. Best effort. */
 static void warm_up(void)
 {
 	void *heap = malloc(HEAP_BYTES);
 
+	sandbox_calls_prepare(xen_host_here(""));
 	if (heap)
 		explicit_bzero(heap, HEAP_BYTES);
 	free(heap);

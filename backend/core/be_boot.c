@@ -178,7 +178,7 @@ static int open_devices(struct stub *s, const struct be_class *const *classes, u
 static int narrow(struct stub *s, enum sandbox_stage stage)
 {
 	const struct stub_start *r = s->start;
-	struct sandbox box = {.uid = r->uid, .gid = r->gid};
+	struct sandbox box = {.uid = r->uid, .gid = r->gid, .xen = !r->provider_local};
 	int rc;
 
 	box.nofile = (rlim_t)s->fds.fd[s->fds.n - 1] + SPARE_FDS + FDS_PER_DEVICE * r->ndevs;
@@ -207,6 +207,8 @@ static int set_up(struct stub *s, const struct be_class *const *classes, uint32_
 		rc = narrow(s, SANDBOX_LIMITS);
 	if (!rc)
 		rc = narrow(s, SANDBOX_UNDUMPABLE);
+	if (!rc)
+		rc = narrow(s, SANDBOX_CALLS);
 	return rc;
 }
 

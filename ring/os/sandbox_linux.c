@@ -1,6 +1,7 @@
 #include "ring/os/sandbox.h"
 
 #include "ring/base/check.h"
+#include "ring/os/sandbox_calls.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -135,6 +136,12 @@ int sandbox_enter(enum sandbox_stage stage, const struct sandbox *s)
 		return set_limits(s->nofile);
 	case SANDBOX_UNDUMPABLE:
 		return make_undumpable();
+	case SANDBOX_CALLS:
+#ifdef BULKHEAD_SAN
+		return 0; /* its runtime does what it likes */
+#else
+		return sandbox_calls(s->xen);
+#endif
 	case SANDBOX_STAGES:
 		break;
 	}
@@ -143,7 +150,7 @@ int sandbox_enter(enum sandbox_stage stage, const struct sandbox *s)
 
 const char *sandbox_name(enum sandbox_stage stage)
 {
-	static const char *const names[] = {"bounding set", "descriptors", "privileges", "limits", "undumpable"};
+	static const char *const names[] = {"bounding set", "descriptors", "privileges", "limits", "undumpable", "system calls"};
 
 	static_assert(ARRAY_LEN(names) == SANDBOX_STAGES, "a name each");
 	CHECK(stage < SANDBOX_STAGES);

@@ -1,7 +1,7 @@
 #!/bin/bash
 # The host's side: why Xen can not be used here, in one line; what xl's script says of a refused disk; the service's unit.
 source "$(dirname "$0")/functions.sh"
-need xenstore-read jq
+need xenstore-read jq nbdkit qemu-io
 
 says() { # WHAT STATUS COMMAND...: ends with that status and one line that has WHAT
 	local what=$1 status=$2 out got
@@ -45,6 +45,18 @@ grep -q "none.img: there is no such file" "$BULKHEAD_RUNTIME_DIR/log" || fail "t
 truncate -s 1M "$T/none.img"
 wait_for 5 "offer of the disk that is there now" gone
 tools/xen/block-bulkhead add || fail "the script finds fault with a disk that is offered"
+
+# Its stub is confined in full: as root. Without root it has no user of its own, but its system calls are filtered all the same.
+unset XENSTORED_PATH
+bh attach A vdev=xvdb,target=mem:4M >/dev/null || fail "attach"
+nbd_up A xvdb
+qemu-io -f raw -c 'read 0 4k' "$(uri A xvdb)" >/dev/null || fail "xvdb can not be read"
+case $BUILD in *-address* | *-thread*) want=reduced ;; *) [ "$(id -u)" = 0 ] && want=full || want=reduced ;; esac
+status=$(bh status A xvdb --json)
+[ "$(jq -r '.[0].confinement' <<<"$status")" = $want ] || fail "the stub's confinement is not $want: $status"
+[ "$BUILD" != "${BUILD%-*}" ] || [ "$(awk '/^Seccomp:/ { print $2 }' "/proc/$(jq '.[0].pid' <<<"$status")/status")" = 2 ] ||
+	fail "the stub's system calls are not filtered"
+nbd_down A xvdb
 
 command -v systemd-analyze >/dev/null || { echo "systemd-analyze is not installed: the unit was not looked at" && exit 0; }
 sed "s|@LIBEXEC@|$BUILD/bin|" tools/systemd/bulkhead.service.in >"$T/bulkhead.service"

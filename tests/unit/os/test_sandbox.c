@@ -5,15 +5,24 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fs.h>
+#include <pthread.h>
+#include <semaphore.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <xen/grant_table.h> /* before the two of Linux, which use its types */
+#include <xen/evtchn.h>
+#include <xen/gntdev.h>
 
 #include <cmocka.h>
 
@@ -160,6 +169,93 @@ static void undumpable(void **state)
 	in_child(hidden);
 }
 
+#ifndef BULKHEAD_SAN
+static bool refused(long r) { return r < 0 && errno == EPERM; }
+
+/* What any stub may do, and may not. */
+static void common_calls(void)
+{
+	struct flock fl = {.l_type = F_WRLCK};
+	char byte = 'x';
+	int fd = open("/tmp", O_TMPFILE | O_RDWR, 0600), pair[2];
+
+	WANT(fd >= 0 && pipe(pair) == 0);
+	WANT(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0);
+	WANT(sandbox_enter(SANDBOX_CALLS, &(struct sandbox){.xen = true}) == 0);
+	WANT(pwrite(fd, &byte, 1, 0) == 1 && pread(fd, &byte, 1, 0) == 1 && fdatasync(fd) == 0);
+	WANT(fcntl(fd, F_OFD_SETLK, &fl) == 0);
+	WANT(mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) != MAP_FAILED);
+	WANT(refused(open("/dev/null", O_RDONLY)));
+	WANT(refused(socket(AF_UNIX, SOCK_STREAM, 0)));
+	WANT(refused(fork()));
+	WANT(refused(execl("/bin/true", "true", NULL)));
+	WANT(refused(dup(fd)) && refused(fcntl(fd, F_DUPFD, 10)));
+	WANT(refused((long)mmap(NULL, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)));
+	WANT(refused(kill(getppid(), 0)) && refused(prctl(PR_SET_DUMPABLE, 1, 0, 0, 0)));
+	WANT(refused(ioctl(pair[0], FIONREAD, &byte)));
+}
+
+/* Of the calls that an unsuitable descriptor answers with ENOTTY: which get that far? */
+static void device_calls(bool xen)
+{
+	static const unsigned long both[] = {BLKDISCARD, BLKGETSIZE64};
+	static const unsigned long with_xen[] = {IOCTL_GNTDEV_MAP_GRANT_REF, IOCTL_GNTDEV_UNMAP_GRANT_REF,
+						 IOCTL_GNTDEV_GET_OFFSET_FOR_VADDR, IOCTL_GNTDEV_GRANT_COPY,
+						 IOCTL_EVTCHN_NOTIFY};
+	static const unsigned long never[] = {IOCTL_EVTCHN_BIND_INTERDOMAIN, IOCTL_EVTCHN_UNBIND, IOCTL_EVTCHN_RESET,
+					      IOCTL_GNTDEV_SET_UNMAP_NOTIFY, TIOCSTI};
+	char buf[256] = {0};
+	int fd = open("/dev/null", O_RDWR);
+
+	WANT(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0);
+	WANT(sandbox_enter(SANDBOX_CALLS, &(struct sandbox){.xen = xen}) == 0);
+	for (size_t i = 0; i < ARRAY_LEN(both); i++)
+		WANT(ioctl(fd, both[i], buf) < 0 && errno == ENOTTY);
+	for (size_t i = 0; i < ARRAY_LEN(with_xen); i++)
+		WANT(ioctl(fd, with_xen[i], buf) < 0 && errno == (xen ? ENOTTY : EPERM));
+	for (size_t i = 0; i < ARRAY_LEN(never); i++)
+		WANT(refused(ioctl(fd, never[i], buf)));
+}
+
+static void device_calls_of_local(void) { device_calls(false); }
+static void device_calls_of_xen(void) { device_calls(true); }
+
+/* Another thread, older than the filter, is bound by it. */
+static sem_t begin, tried;
+static int got;
+
+static void *other(void *arg)
+{
+	sem_wait(&begin);
+	got = open("/dev/null", O_RDONLY) < 0 ? errno : 0;
+	sem_post(&tried);
+	return arg;
+}
+
+static void all_threads(void)
+{
+	pthread_t t;
+
+	sem_init(&begin, 0, 0);
+	sem_init(&tried, 0, 0);
+	WANT(pthread_create(&t, NULL, other, NULL) == 0);
+	WANT(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0);
+	WANT(sandbox_enter(SANDBOX_CALLS, &(struct sandbox){0}) == 0);
+	sem_post(&begin);
+	sem_wait(&tried);
+	WANT(got == EPERM);
+}
+
+static void system_calls(void **state)
+{
+	(void)state;
+	in_child(common_calls);
+	in_child(device_calls_of_local);
+	in_child(device_calls_of_xen);
+	in_child(all_threads);
+}
+#endif
+
 static void every_stage_has_a_name(void **state)
 {
 	(void)state;
@@ -175,6 +271,9 @@ int main(void)
 		cmocka_unit_test(privileges_of_anybody),
 		cmocka_unit_test(limits),
 		cmocka_unit_test(undumpable),
+#ifndef BULKHEAD_SAN
+		cmocka_unit_test(system_calls),
+#endif
 		cmocka_unit_test(every_stage_has_a_name),
 	};
 
