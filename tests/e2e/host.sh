@@ -53,7 +53,7 @@ nbd_up A xvdb
 qemu-io -f raw -c 'read 0 4k' "$(uri A xvdb)" >/dev/null || fail "xvdb can not be read"
 case $BUILD in *-address* | *-thread*) want=reduced ;; *) [ "$(id -u)" = 0 ] && want=full || want=reduced ;; esac
 status=$(bh status A xvdb --json)
-[ "$(jq -r '.[0].confinement' <<<"$status")" = $want ] || fail "the stub's confinement is not $want: $status"
+[ "$(jq -r '.[0].confinement' <<<"$status")" = "$want" ] || fail "the stub's confinement is not $want: $status"
 [ "$BUILD" != "${BUILD%-*}" ] || [ "$(awk '/^Seccomp:/ { print $2 }' "/proc/$(jq '.[0].pid' <<<"$status")/status")" = 2 ] ||
 	fail "the stub's system calls are not filtered"
 nbd_down A xvdb

@@ -1,0 +1,76 @@
+# The host's side: the doctor, what a start says that can not be, why a disk is refused (as xl shows it), the stub's confinement.
+# limit: 200 s
+. /cases/functions.sh
+
+says_that() { # WHAT STATUS COMMAND...: ends with that status and one line that has WHAT
+	local what=$1 status=$2 out rc
+	shift 2
+	out=$("$@" 2>&1 </dev/null)
+	rc=$?
+	[ $rc = "$status" ] || fail "$*: exit status $rc, $status was expected: $out"
+	[ "$(echo "$out" | wc -l)" = 1 ] || fail "$*: more than one line: $out"
+	echo "$out" | grep -q "$what" || fail "$*: not '$what': $out"
+	echo "OBS host: $out"
+}
+verdict() { bulkhead doctor --json | jq -r ".points[] | select(.name == \"$1\").verdict"; }
+
+note "the doctor, before anything runs"
+bulkhead doctor || fail "the doctor finds fault with this host"
+for p in xen xenfs gntdev evtchn privcmd xenstore libxenctrl seccomp uids; do
+	[ "$(verdict $p)" = ok ] || fail "the doctor: $p is not ok"
+done
+[ "$(verdict keeper)" = missing ] || fail "the doctor: a keeper?"
+
+note "what is missing"
+mv /dev/xen/gntdev /dev/xen/away
+says_that "/dev/xen/gntdev is not there: modprobe xen-gntdev" 1 bulkhead start
+says_that "/dev/xen/gntdev is not there: modprobe xen-gntdev" 125 bulkhead-keep --provider xen
+bulkhead doctor >/tmp/doctor && fail "the doctor does not miss gntdev"
+grep -q "^missing *gntdev" /tmp/doctor || fail "the doctor does not miss gntdev"
+mv /dev/xen/away /dev/xen/gntdev
+mv /dev/xen/evtchn /dev/xen/away
+says_that "/dev/xen/evtchn is not there: modprobe xen-evtchn" 1 bulkhead start
+mv /dev/xen/away /dev/xen/evtchn
+if umount /proc/xen; then
+	says_that "mount -t xenfs xenfs /proc/xen" 1 bulkhead start --provider xen
+	mount -t xenfs xenfs /proc/xen
+else
+	note "/proc/xen is in use: its absence was not tried"
+fi
+says_that "as root" 1 su -s /bin/sh nobody -c 'BULKHEAD_RUNTIME_DIR=/tmp/nobody /usr/libexec/bulkhead/bulkhead start --provider xen'
+export XENSTORED_PATH=/run/none.sock
+bulkhead start | grep -q "xenstored is not there yet" || fail "start does not say that xenstored is missing"
+[ "$(grep -c "/run/none.sock is not there yet" /run/bulkhead/log)" = 1 ] || fail "the log does not say once that xenstored is waited for"
+bulkhead stop
+unset XENSTORED_PATH
+says_that "xl create" 1 bulkhead create A
+rm -f /run/bulkhead/log
+
+start_world
+[ "$(verdict keeper)$(verdict supervisor)" = okok ] || fail "the doctor: keeper and supervisor run, but: $(bulkhead doctor)"
+
+note "a guest and its stub's confinement"
+dd if=/dev/zero of=/srv/a.img bs=1M count=64 status=none
+guest a verify 60 'disk=["format=raw,vdev=xvda,access=rw,target=/srv/a.img"]'
+wait_for 20 "the disk is connected" says a 'GUEST DISK'
+id=$(xl domid a)
+bulkhead list | grep -q "^a  *$id  *xvda" || fail "list: $(bulkhead list)"
+pid=$(bulkhead status a xvda --json | jq '.[0].pid')
+grep -E '^(Uid|CapPrm|NoNewPrivs|Seccomp):' "/proc/$pid/status"
+[ "$(bulkhead status a xvda --json | jq -r '.[0].confinement')" = full ] || fail "the stub is not confined"
+[ "$(awk '/^Uid:/ { print $2 }' "/proc/$pid/status")" = $((165536 + id)) ] || fail "the stub's user"
+bulkhead kill a xvda || fail "kill"
+
+note "refused disks, as xl shows it"
+timeout 60 xl block-attach a 'vdev=xvdb,script=block-bulkhead,target=/srv/none.img' >/tmp/xl 2>&1 &
+wait_for 10 "the reason in xenstore" xenstore-exists "/local/domain/0/backend/vbd/$id/51728/hotplug-error"
+bulkhead status a xvdb | grep -q "/srv/none.img: there is no such file" || fail "status: $(bulkhead status)"
+grep -q "/srv/none.img: there is no such file" /run/bulkhead/log || fail "the log does not say it"
+wait $! && fail "xl attached a disk without an image"
+cat /tmp/xl
+grep -q "block-bulkhead: xvdb: /srv/none.img: there is no such file" /tmp/xl || fail "xl does not show why"
+timeout 60 xl block-attach a 'vdev=xvdc,script=block-bulkhead,target=/srv/a.img' >/tmp/xl 2>&1 && fail "xl attached an image that is in use"
+grep "block-bulkhead:" /tmp/xl
+grep -q "block-bulkhead: xvdc: /srv/a.img is in use as xvda of a" /tmp/xl || fail "xl does not show why"
+done_well a
+nothing_left "$id"
