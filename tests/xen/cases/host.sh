@@ -61,6 +61,18 @@ grep -E '^(Uid|CapPrm|NoNewPrivs|Seccomp):' "/proc/$pid/status"
 [ "$(awk '/^Uid:/ { print $2 }' "/proc/$pid/status")" = $((165536 + id)) ] || fail "the stub's user"
 bulkhead kill a xvda || fail "kill"
 
+note "another keeper, as the service starts one when the former died; then a reload, which is what an upgrade needs"
+was=$(cat /run/bulkhead/bulkheadd.pid)
+kill -9 "$(cat /run/bulkhead/keep.pid)"
+bulkhead-keep --provider xen -- --hang-ms 1000 >>/run/bulkhead/log 2>&1 </dev/null &
+keeper=$!
+wait_for 10 "the supervisor has found the new keeper" grep -q "a keeper is there" /run/bulkhead/log
+bulkhead kill a xvda || fail "kill, with a new keeper"
+kill -HUP "$(cat /run/bulkhead/bulkheadd.pid)"
+wait_for 15 "a new supervisor" sh -c "[ \$(cat /run/bulkhead/bulkheadd.pid) != $was ] && bulkhead status a xvda --json | grep -q '\"up\"'"
+[ "$(awk '{ print $4 }' "/proc/$(cat /run/bulkhead/bulkheadd.pid)/stat")" = $keeper ] || fail "the new supervisor is not the new keeper's"
+bulkhead kill a xvda || fail "kill, after the reload"
+
 note "a refused disk: the reason is in the log, and shown by xl"
 timeout 60 xl block-attach a 'vdev=xvdb,script=block-bulkhead,target=/srv/none.img' >/tmp/xl 2>&1 && fail "xl attached a disk without an image"
 cat /tmp/xl
@@ -68,3 +80,5 @@ grep -q "/srv/none.img: there is no such file" /run/bulkhead/log || fail "the lo
 grep -q "xvdb: /srv/none.img: there is no such file" /tmp/xl || fail "xl does not show why"
 done_well a
 nothing_left "$id"
+bulkhead stop || fail "stop"
+wait_for 5 "nothing of ours runs" not pgrep bulkhead
