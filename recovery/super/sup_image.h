@@ -20,7 +20,8 @@ struct image {
 };
 
 /* Opens a regular file or block device and locks it: for writing bytes 100-299, exclusively; for reading bytes 100, 201
- * and 203, shared. -EAGAIN: somebody else has it (dev and ino are filled in, fd is -1). err gets one clear line: what is
+ * and 203, shared. -EAGAIN: somebody else has it (dev and ino are filled in, fd is -1); -EBUSY: the kernel itself uses the block
+ * device, for writing only. err gets one clear line: what is
  * wrong and what to do. Never waits for a lock; opening itself may wait for a network file system. */
 int image_reserve(const char *path, enum image_mode mode, struct image *out, char *err, size_t size);
 /* Ends the reservation at once, whoever else holds this description as well (the keeper closes it a moment later), and closes

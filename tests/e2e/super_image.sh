@@ -32,4 +32,17 @@ at_exit "kill -CONT $keeper 2>/dev/null"
 bh detach a xvda || fail "detach"
 wait_for 5 "free image after detach" free "$T/a.img"
 kill -CONT "$keeper"
+
+# A block device that the kernel uses itself: as swap, here.
+truncate -s 16M "$T/swap"
+if [ "$(id -u)" = 0 ] && loop=$(losetup -f --show "$T/swap" 2>/dev/null); then
+	at_exit "swapoff $loop 2>/dev/null; losetup -d $loop"
+	mkswap "$loop" >/dev/null 2>&1 && swapon "$loop" || skip "no swap on a loop device here"
+	bh attach a "vdev=xvdc,target=$loop" >"$T/out" 2>&1 && fail "a swap device was attached"
+	grep -q "$loop is in use by this host" "$T/out" || fail "a swap device is not refused clearly: $(cat "$T/out")"
+	swapoff "$loop"
+	bh attach a "vdev=xvdc,target=$loop" || fail "a device that is free now"
+	bh detach a xvdc || fail "detach"
+	bh attach a "vdev=xvdc,target=$loop" || fail "the same again at once"
+fi
 echo "ok"
