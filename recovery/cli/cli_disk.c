@@ -65,11 +65,12 @@ static int wait_offered(struct xsc *xs, const struct dev_admin_vbd *v, char *tex
 
 	vbd_back_path(path, sizeof(path), v->back_domid, v->domid, v->devid);
 	for (;;) {
+		snprintf(node, sizeof(node), "%s/state", path);
+		rc = xsc_sync_read(xs, node, value, sizeof(value));
+		/* After the state: they are written together. */
 		snprintf(node, sizeof(node), "%s/error", path);
 		if (xsc_sync_read(xs, node, text, size) == 0)
 			return -EIO;
-		snprintf(node, sizeof(node), "%s/state", path);
-		rc = xsc_sync_read(xs, node, value, sizeof(value));
 		if (rc == 0 && strtoul(value, NULL, 10) >= XenbusStateInitWait)
 			return 0;
 		if (rc && rc != -ENOENT)

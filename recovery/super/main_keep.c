@@ -21,7 +21,7 @@
 static const char usage[] =
 	"Usage: bulkhead-keep [--runtime-dir DIR] [--libexec DIR] [--provider auto|local|xen] [--log-level LEVEL]\n"
 	"                     [-- options of bulkheadd]\n"
-	"Runs in the foreground: starts bulkhead-hub and bulkhead-store (provider local only) and bulkheadd, starts them\n"
+	"Runs in the foreground: starts bulkhead-hub and bulkhead-store (provider local) or bulkhead-autoprobe (xen), and bulkheadd, starts them\n"
 	"again when they die, and holds the descriptors that must outlive them. SIGTERM stops all.\n";
 
 struct options {
@@ -89,6 +89,28 @@ static struct serv *add(struct world *w, const char *name, bool vital)
 
 static bool local_provider(const struct options *o) { return strcmp(o->provider, "local") == 0; }
 
+/* bulkheadd's option --disks is another program's as well. */
+static const char *disks_of(const struct options *o)
+{
+	for (char **a = o->rest; *a; a++) {
+		if (strncmp(*a, "--disks=", 8) == 0)
+			return *a + 8;
+		if (strcmp(*a, "--disks") == 0 && a[1])
+			return a[1];
+	}
+	return "all";
+}
+
+static void plan_autoprobe(struct world *w, const struct options *o)
+{
+	struct serv *v = add(w, "bulkhead-autoprobe", false);
+
+	v->argv[3] = "--disks";
+	v->argv[4] = disks_of(o);
+	v->argv[5] = "--log-level";
+	v->argv[6] = o->level;
+}
+
 static int plan(struct world *w, const struct options *o)
 {
 	struct serv *v;
@@ -97,6 +119,8 @@ static int plan(struct world *w, const struct options *o)
 	if (local_provider(o)) {
 		add(w, "bulkhead-hub", true);
 		add(w, "bulkhead-store", false);
+	} else if (access(XEN_BACKEND_BUS, F_OK) == 0) {
+		plan_autoprobe(w, o); /* before the supervisor, until after it */
 	}
 	v = add(w, "bulkheadd", false);
 	v->argv[n++] = "--libexec";

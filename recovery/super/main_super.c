@@ -7,6 +7,7 @@
 #include "ring/os/rundir.h"
 #include "ring/os/slice.h"
 #include "ring/os/xen_host.h"
+#include "xenstore-glue/bus/vbd_keys.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -23,6 +24,7 @@ static const char usage[] =
 	"  --runtime-dir DIR      where the daemons of this world meet\n"
 	"  --libexec DIR          where bulkhead-blk is (default: beside this program)\n"
 	"  --provider auto|local|xen\n"
+	"  --disks all|marked     which disks are ours: all, or those with script=" VBD_SCRIPT " (beside the kernel's backend)\n"
 	"  --placement per-device|per-vm|monolithic\n"
 	"  --standby yes|no       a warm standby for each stub (default yes; a disk's own option standby= comes first)\n"
 	"  --hang-ms N            a worker that neither moves nor answers for twice this time is hung (default 50)\n"
@@ -54,10 +56,11 @@ static int choice(const char *text, const char *const *names)
 }
 
 static const char *const placements[] = {"per-device", "per-vm", "monolithic", NULL};
+static const char *const disks[] = {"all", "marked", NULL};
 static const char *const yes_no[] = {"no", "yes", NULL};
 static const char *const providers[] = {"auto", "local", "xen", NULL};
 
-enum { OPT_DIR = 1, OPT_LIBEXEC, OPT_PROVIDER, OPT_PLACEMENT, OPT_STANDBY, OPT_HANG, OPT_UID, OPT_LEVEL };
+enum { OPT_DIR = 1, OPT_LIBEXEC, OPT_PROVIDER, OPT_DISKS, OPT_PLACEMENT, OPT_STANDBY, OPT_HANG, OPT_UID, OPT_LEVEL };
 
 static int take(int c, struct sup_options *o, int *level)
 {
@@ -70,6 +73,10 @@ static int take(int c, struct sup_options *o, int *level)
 	case OPT_PROVIDER:
 		o->provider = optarg;
 		return choice(optarg, providers) < 0 ? usage_error("--provider:", optarg) : 0;
+	case OPT_DISKS:
+		i = choice(optarg, disks);
+		o->only_marked = i > 0;
+		return i < 0 ? usage_error("--disks:", optarg) : 0;
 	case OPT_PLACEMENT:
 		i = choice(optarg, placements);
 		o->placement = (enum sup_placement)i;
@@ -101,7 +108,8 @@ static int parse(int argc, char **argv, struct sup_options *o, int *level)
 {
 	static const struct option longopts[] = {
 		{"runtime-dir", required_argument, NULL, OPT_DIR}, {"libexec", required_argument, NULL, OPT_LIBEXEC},
-		{"provider", required_argument, NULL, OPT_PROVIDER}, {"placement", required_argument, NULL, OPT_PLACEMENT},
+		{"provider", required_argument, NULL, OPT_PROVIDER}, {"disks", required_argument, NULL, OPT_DISKS},
+		{"placement", required_argument, NULL, OPT_PLACEMENT},
 		{"standby", required_argument, NULL, OPT_STANDBY}, {"hang-ms", required_argument, NULL, OPT_HANG},
 		{"uid-base", required_argument, NULL, OPT_UID}, {"log-level", required_argument, NULL, OPT_LEVEL},
 		{"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0},

@@ -3,9 +3,11 @@ recovery/super.SRCS := keep.c keep_serv.c keep_client.c procs.c sup_policy.c sup
 	sup_msg.c sup_watch.c sup_held.c sup_adopt.c sup_lost.c sup_bus.c sup_status.c
 recovery/super.USES := ring/base ring/os ring/hv xenstore-glue/wire xenstore-glue/client xenstore-glue/bus recovery/journal \
 	recovery/ctl
-PROGS += bulkhead-keep bulkheadd
+PROGS += bulkhead-keep bulkheadd bulkhead-autoprobe
 bulkhead-keep.SRC := recovery/super/main_keep.c
 bulkhead-keep.MODULES := recovery/super ring/os ring/base
 bulkheadd.SRC := recovery/super/main_super.c
 bulkheadd.MODULES := recovery/super recovery/ctl xenstore-glue/bus xenstore-glue/client xenstore-glue/wire ring/hv ring/os \
 	ring/base
+bulkhead-autoprobe.SRC := recovery/super/main_autoprobe.c
+bulkhead-autoprobe.MODULES := xenstore-glue/bus xenstore-glue/client xenstore-glue/wire ring/os ring/base

@@ -4,7 +4,9 @@
 #include "ring/base/check.h"
 #include "ring/base/err.h"
 #include "ring/base/log.h"
+#include "ring/os/xen_host.h"
 #include "xenstore-glue/bus/xenbus_scan.h"
+#include "xenstore-glue/wire/xs_wire.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -19,23 +21,33 @@ struct sup_bus {
 	struct xenbus_scan *scan;
 	struct xsc_watch released;
 	LIST_HEAD(, left) left;
+	LIST_HEAD(, seen) seen;
+	struct loop_timer ask_again;
+	uint32_t self; /* own domid: 0, or a driver domain's */
 	bool was_up, was_down;
 	struct xs_kvs kvs; /* too large for the stack; used within one call */
 };
 
 static void prepare(struct sup_dev *d, const struct xs_kvs *own)
 {
+	const char *why = xs_kv_get(own, "hotplug-error");
 	struct vbd_wanted w;
 	char err[sizeof(d->text)] = "";
+	int rc = vbd_wanted_read(own, &w, err, sizeof(err));
 
-	if (vbd_wanted_read(own, &w, err, sizeof(err))) {
-		sup_dev_text(d, "%s", err);
-		sup_bus_refuse(d);
-		sup_dev_event(d, SUP_EV_REFUSED);
+	d->refused = why != NULL;
+	d->asked = clock_now();
+	if (why)
+		snprintf(err, sizeof(err), "%s", why);
+	if (!rc && !why) {
+		d->wanted = w;
+		sup_offer_start(d);
 		return;
 	}
-	d->wanted = w;
-	sup_offer_start(d);
+	strcpy(d->wanted.script, w.script);
+	sup_dev_text(d, "%s", err);
+	sup_bus_refuse(d, false);
+	sup_dev_event(d, SUP_EV_REFUSED);
 }
 
 static void connect_to(struct sup_dev *d, const struct xs_kvs *peer)
@@ -44,6 +56,8 @@ static void connect_to(struct sup_dev *d, const struct xs_kvs *peer)
 	char err[sizeof(d->text)] = "";
 	int rc = d->state == CTL_WAITING ? 0 : -EBUSY;
 
+	if (d->refused)
+		return;
 	if (rc)
 		snprintf(err, sizeof(err), "the device is %s", ctl_state_name(d->state));
 	if (!rc && sup_group_full(d->group)) {
@@ -93,6 +107,8 @@ static void removed(struct sup_dev *d)
 	loop_timer_start(b->sup->loop, &l->timer, clock_now() + LOOK_AGAIN_NS, look_again);
 	if (d->state != CTL_CLOSED || d->image >= 0)
 		sup_note(d, CTL_EV_REMOVED, "%s", "");
+	if (b->self && d->end && xenbus_end_phase(d->end) == XENBUS_B_LEFT) /* libxl does it itself where it runs */
+		xsc_rm(b->xs, 0, xenbus_end_path(d->end), NULL, NULL);
 	sup_dev_free(d);
 }
 
@@ -161,7 +177,7 @@ static void appeared(struct sup_dev *d)
 	xsc_read(b->xs, 0, node, name_read, d);
 	snprintf(node, sizeof(node), "/local/domain/%u/vm", d->domid);
 	xsc_read(b->xs, 0, node, vm_read, d);
-	vbd_back_path(path, sizeof(path), 0, d->domid, d->devid);
+	vbd_back_path(path, sizeof(path), b->self, d->domid, d->devid);
 	vbd_front_path(peer, sizeof(peer), d->domid, d->devid);
 	/* Draining, by a stub that a predecessor told so: Closed is written when that has ended. */
 	cfg.connected = sup_dev_runs(d) || d->state == CTL_SUSPENDED || d->state == CTL_BROKEN || (d->state == CTL_FAILED && d->has_journal) ||
@@ -171,13 +187,10 @@ static void appeared(struct sup_dev *d)
 		log_error("%s: %s: this device is not served", path, err_str(rc));
 }
 
-static void on_scan(enum xenbus_scan_event ev, uint32_t domid, uint32_t devid, void *arg)
+static void take(struct sup_bus *b, uint32_t domid, uint32_t devid)
 {
-	struct sup_bus *b = (struct sup_bus *)arg;
 	struct sup_dev *d = sup_dev_find(b->sup, domid, devid);
 
-	if (ev != XENBUS_APPEARED || b->sup->stopping)
-		return; /* what vanishes is told by its end, which has to be disconnected first */
 	if (!d)
 		d = sup_dev_new(b->sup, domid, devid);
 	if (!d->end)
@@ -202,6 +215,57 @@ static void domain_ended(struct xsc_watch *w, const char *path)
 	sup_domains_check(CONTAINER_OF(w, struct sup_bus, released)->sup);
 }
 
+/* A disk that is ours only if its script says so. */
+struct seen {
+	LIST_ENTRY(seen) link;
+	struct sup_bus *bus;
+	uint32_t domid, devid;
+};
+
+static void script_read(void *arg, int rc, const char *data, size_t len)
+{
+	struct seen *n = (struct seen *)arg;
+
+	(void)len;
+	LIST_REMOVE(n, link);
+	if (!n->bus->sup->stopping && !rc && vbd_marked(data))
+		take(n->bus, n->domid, n->devid);
+	else if (rc && rc != -ENOENT)
+		xenbus_scan_again(n->bus->scan, n->domid, n->devid);
+	free(n);
+}
+
+static void ask_script(struct sup_bus *b, uint32_t domid, uint32_t devid)
+{
+	char path[XS_PATH_SIZE], node[XS_PATH_SIZE];
+	struct seen *n = calloc(1, sizeof(*n));
+
+	CHECK(n);
+	*n = (struct seen){.bus = b, .domid = domid, .devid = devid};
+	LIST_INSERT_HEAD(&b->seen, n, link);
+	vbd_back_path(path, sizeof(path), b->self, domid, devid);
+	CHECK(xs_path_join(node, path, "script") == 0);
+	xsc_read(b->xs, 0, node, script_read, n);
+}
+
+static void on_scan(enum xenbus_scan_event ev, uint32_t domid, uint32_t devid, void *arg)
+{
+	struct sup_bus *b = (struct sup_bus *)arg;
+	char name[32];
+
+	if (ev != XENBUS_APPEARED || b->sup->stopping)
+		return; /* what vanishes is told by its end, which has to be disconnected first */
+	snprintf(name, sizeof(name), "vbd-%u-%u", domid, devid);
+	if (sup_dev_find(b->sup, domid, devid))
+		take(b, domid, devid);
+	else if (strcmp(b->sup->o.provider, "xen") == 0 && xen_host_bound("", name))
+		log_warn("%s: the kernel's own backend has it: not served here", name);
+	else if (b->sup->o.only_marked)
+		ask_script(b, domid, devid);
+	else
+		take(b, domid, devid);
+}
+
 static void on_store(bool up, void *arg)
 {
 	struct sup_bus *b = (struct sup_bus *)arg;
@@ -215,8 +279,33 @@ static void on_store(bool up, void *arg)
 	b->was_down = b->was_down || !up;
 }
 
+static void begin(struct sup_bus *b)
+{
+	follow_adopted(b->sup);
+	CHECK(xenbus_scan_open(b->xs, b->self, "vbd", on_scan, b, &b->scan) == 0);
+	if (!b->self && !(hv_features(b->sup->hv) & HV_FEAT_DOMAIN_EVENTS)) /* others are not told */
+		CHECK(xsc_watch(b->xs, &b->released, "@releaseDomain", domain_ended) == 0);
+}
+
+static void ask_domid(struct sup_bus *b);
+static void ask_due(struct loop_timer *t) { ask_domid(CONTAINER_OF(t, struct sup_bus, ask_again)); }
+
+static void got_domid(void *arg, int rc, const char *data, size_t len)
+{
+	struct sup_bus *b = (struct sup_bus *)arg;
+
+	(void)len;
+	if (!rc && xs_parse_u32(data, XS_DOMID_FIRST_RESERVED - 1, &b->self))
+		begin(b);
+	else
+		loop_timer_start(b->sup->loop, &b->ask_again, clock_now() + LOOK_AGAIN_NS, ask_due);
+}
+
+static void ask_domid(struct sup_bus *b) { xsc_read(b->xs, 0, "domid", got_domid, b); }
+
 int sup_bus_open(struct sup *s, char *err, size_t size)
 {
+	bool driver_domain = strcmp(s->o.provider, "xen") == 0 && !xen_host_control("");
 	struct sup_bus *b = calloc(1, sizeof(*b));
 	char path[PATH_MAX];
 	struct xsc_cfg cfg = {.loop = s->loop, .path = path, .state = on_store, .arg = b};
@@ -225,24 +314,24 @@ int sup_bus_open(struct sup *s, char *err, size_t size)
 	CHECK(b);
 	b->sup = s;
 	LIST_INIT(&b->left);
+	LIST_INIT(&b->seen);
 	s->bus = b;
 	rc = xsc_path(strcmp(s->o.provider, "local") == 0 ? s->dirs.run : NULL, path, sizeof(path));
 	if (!rc)
 		rc = xsc_open(&cfg, &b->xs);
-	if (!rc)
-		follow_adopted(s);
-	if (!rc)
-		rc = xenbus_scan_open(b->xs, 0, "vbd", on_scan, b, &b->scan);
-	if (!rc && !(hv_features(s->hv) & HV_FEAT_DOMAIN_EVENTS))
-		rc = xsc_watch(b->xs, &b->released, "@releaseDomain", domain_ended);
 	if (rc)
 		snprintf(err, size, "xenstore at %s: %s", path, err_str(rc));
+	else if (driver_domain)
+		ask_domid(b);
+	else
+		begin(b);
 	return rc;
 }
 
 void sup_bus_close(struct sup *s)
 {
 	struct left *l;
+	struct seen *n;
 
 	if (!s->bus)
 		return;
@@ -251,6 +340,12 @@ void sup_bus_close(struct sup *s)
 		LIST_REMOVE(l, link);
 		free(l);
 	}
+	while ((n = LIST_FIRST(&s->bus->seen))) {
+		xsc_cancel(s->bus->xs, n);
+		LIST_REMOVE(n, link);
+		free(n);
+	}
+	loop_timer_stop(s->loop, &s->bus->ask_again);
 	xenbus_scan_close(s->bus->scan);
 	xsc_close(s->bus->xs);
 	free(s->bus);
@@ -270,12 +365,37 @@ void sup_bus_offer(struct sup_dev *d)
 	}
 }
 
-void sup_bus_refuse(struct sup_dev *d)
+/* Our script in the place of the one that the disk came with: libxl reads the node when it has seen InitWait. */
+static void put_script(const struct sup_dev *d, struct xs_kvs *kvs)
 {
-	if (d->state != CTL_FAILED) /* said once; it is looked at again and again */
+	const char *slash = strrchr(d->wanted.script, '/');
+
+	if (slash)
+		xs_kv_set(kvs, "script", "%.*s/" VBD_SCRIPT, (int)(slash - d->wanted.script), d->wanted.script);
+}
+
+bool sup_bus_refuse(struct sup_dev *d, bool passes)
+{
+	struct sup_bus *b = d->sup->bus;
+
+	if (d->state != CTL_FAILED) /* said once; it may be looked at again and again */
 		sup_note(d, CTL_EV_FAILED, "%s", d->text);
-	if (d->end)
+	if (!d->end)
+		return false;
+	if (!d->refused && (passes || xenbus_end_phase(d->end) != XENBUS_B_INIT)) {
 		xenbus_end_failed(d->end, d->text);
+		return false;
+	}
+	d->refused = true;
+	if (b->self) { /* its toolstack runs no script, but sees that the state is gone */
+		xsc_rm(b->xs, 0, xenbus_end_path(d->end), NULL, NULL);
+		return true;
+	}
+	b->kvs.n = 0;
+	xs_kv_set(&b->kvs, "hotplug-error", "%s", d->text);
+	put_script(d, &b->kvs);
+	xenbus_end_refuse(d->end, d->text, &b->kvs);
+	return true;
 }
 
 bool sup_bus_waits(const struct sup_dev *d) { return d->end && xenbus_end_phase(d->end) == XENBUS_B_CONNECTING; }

@@ -21,6 +21,7 @@
 
 #define AGAIN_NS NS_PER_S	/* a disk that can not be offered is looked at again */
 #define SOON_NS NS_PER_MS	/* one whose image will be free in a moment */
+#define PATIENCE_NS (8 * NS_PER_S) /* less than the 10 s that libxl has: it is to be told, not to give up by itself */
 #define POLL_US 200u		/* poll-us= where it is not given: what fast storage takes */
 #define QUEUES_MIN 4u
 #define MAX_INDIRECT 256u
@@ -33,18 +34,21 @@ struct sup_probe {
 	struct loop_timer deadline;
 };
 
-static void refuse(struct sup_dev *d)
+/* passes: it may be offered soon. True: it was refused for good. */
+static bool refuse(struct sup_dev *d, bool passes)
 {
-	sup_bus_refuse(d);
+	bool done = sup_bus_refuse(d, passes && clock_now() - d->asked < PATIENCE_NS);
+
 	sup_dev_event(d, SUP_EV_REFUSED);
+	return done;
 }
 
 static void look_again(struct loop_timer *t) { sup_offer_start(CONTAINER_OF(t, struct sup_dev, again)); }
 
-static void refuse_for_now(struct sup_dev *d)
+static void refuse_for_now(struct sup_dev *d, bool passes)
 {
-	refuse(d);
-	loop_timer_start(d->sup->loop, &d->again, clock_now() + AGAIN_NS, look_again);
+	if (!refuse(d, passes))
+		loop_timer_start(d->sup->loop, &d->again, clock_now() + AGAIN_NS, look_again);
 }
 
 /* ---- options */
@@ -127,8 +131,10 @@ static int reserve_file(struct sup_dev *d, const char *path, struct image *im)
 
 		if (held == SUP_HELD_SHORTLY)
 			return -EINPROGRESS;
-		if (held == SUP_HELD_LONG)
-			sup_dev_text(d, "%s was let go, but I/O of a dead stub still runs on it: offered when that ends", path);
+		if (held == SUP_HELD_LONG) {
+			sup_dev_text(d, "%s was let go, but I/O of a dead stub still runs on it", path);
+			return -EBUSY;
+		}
 		say_holder(d, im, path);
 	}
 	if (!rc && mode == IMAGE_SHARED)
@@ -263,7 +269,7 @@ static void probe_over(struct loop_fd *w, uint32_t events)
 	if (!d)
 		return;
 	if (rc) {
-		refuse_for_now(d);
+		refuse_for_now(d, false);
 		return;
 	}
 	sup_dev_text(d, "%s", "");
@@ -379,12 +385,12 @@ void sup_offer_start(struct sup_dev *d)
 
 	sup_offer_stop(d);
 	if (parse(d, &sp)) {
-		refuse(d);
+		refuse(d, false);
 		return;
 	}
 	rc = reserve(d, &sp);
 	if (rc == -EINPROGRESS)
 		loop_timer_start(d->sup->loop, &d->again, clock_now() + SOON_NS, look_again);
 	else if (rc || probe_start(d))
-		refuse_for_now(d);
+		refuse_for_now(d, rc == -EBUSY);
 }

@@ -132,6 +132,8 @@ struct sup_dev {
 	bool resumed, domain_gone, reset;
 	struct loop_timer lost; /* look again after its nodes */
 	bool put_back; /* its nodes are of our making: no toolstack will remove them */
+	bool refused; /* whoever attached it was told so: not offered any more */
+	uint64_t asked; /* when its offer was asked for */
 	bool gone; /* freed already, but for the work below */
 	uint64_t generation, restarts, died_at, last_outage, up_since;
 	char text[160];
@@ -269,7 +271,9 @@ void sup_lost(struct sup_dev *d);
 int sup_bus_open(struct sup *s, char *err, size_t size);
 void sup_bus_close(struct sup *s);
 void sup_bus_offer(struct sup_dev *d);	/* the answer to PREPARE: state 2 */
-void sup_bus_refuse(struct sup_dev *d); /* cannot: d->text */
+/* It can not be offered: d->text. Whoever attaches it is told at once, if it was never offered yet and this does not pass by itself;
+ * then it stays refused until it is detached: true. False: it may be tried again. */
+bool sup_bus_refuse(struct sup_dev *d, bool passes);
 bool sup_bus_waits(const struct sup_dev *d); /* the frontend waits for state 4 */
 void sup_bus_online(struct sup_dev *d); /* state 4 */
 void sup_bus_closed(struct sup_dev *d); /* state 6, also when the frontend did not ask */

@@ -45,6 +45,14 @@ const char *xen_host_provider(const char *asked)
 bool xen_host_control(const char *root) { return holds(root, "/proc/xen/capabilities", "control_d"); }
 bool xen_host_below(const char *root) { return holds(root, "/sys/hypervisor/type", "xen"); }
 
+bool xen_host_bound(const char *root, const char *device)
+{
+	char path[128], buf[PATH_MAX];
+
+	snprintf(path, sizeof(path), XEN_BACKEND_BUS "/devices/%.64s/driver", device);
+	return access(at(root, path, buf), F_OK) == 0;
+}
+
 int xen_host_device(const char *root, const char *name, char *err, size_t size)
 {
 	char path[32], buf[PATH_MAX];

@@ -17,6 +17,10 @@ bool xen_host_control(const char *root);
 /* The kernel runs on Xen, whether or not its interface is mounted. */
 bool xen_host_below(const char *root);
 
+#define XEN_BACKEND_BUS "/sys/bus/xen-backend"
+/* A driver of the kernel's has this device of XEN_BACKEND_BUS, "vbd-1-51712". */
+bool xen_host_bound(const char *root, const char *device);
+
 /* A device of Xen's, "gntdev": 0, or -errno and one clear line that says what to do. */
 int xen_host_device(const char *root, const char *name, char *err, size_t size);
 /* All that a supervisor and its stubs need before they can begin: 0, or -errno and one clear line. -EPERM: not root; -ENODEV:

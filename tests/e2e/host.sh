@@ -30,21 +30,34 @@ bh doctor --json --provider local >"$T/doctor" || fail "the doctor finds fault w
 	fail "keeper and supervisor run, but the doctor says: $(cat "$T/doctor")"
 bh create A >/dev/null || fail "create"
 
-# A refused disk, written as xl writes it: the reason is where libxl and its script look for it, and goes when the disk is offered.
+# A refused disk, written as xl writes it: libxl sees state 2, runs our script whatever the disk came with, and that says why and fails.
+# It stays refused, over the supervisor's death too, until it is detached.
 export XENSTORED_PATH=$BULKHEAD_RUNTIME_DIR/store.sock XENBUS_PATH=backend/vbd/1/51712
 front=/local/domain/1/device/vbd/51712 back=/local/domain/0/backend/vbd/1/51712
 there() { xenstore-exists "$back/hotplug-error"; }
-gone() { ! there; }
 xenstore-write $front/backend $back $front/state 1 $back/frontend $front $back/frontend-id 1 $back/online 1 $back/dev xvda \
-	$back/type phy $back/mode w $back/params "$T/none.img" $back/state 1 || fail "the nodes can not be written"
+	$back/type phy $back/mode w $back/script /etc/xen/scripts/block $back/params "$T/none.img" $back/state 1 ||
+	fail "the nodes can not be written"
 wait_for 5 "reason in hotplug-error" there
 says "xvda: $T/none.img: there is no such file" 1 tools/xen/block-bulkhead add
-says "xvda: $T/none.img: there is no such file" 0 tools/xen/block-bulkhead remove
+tools/xen/block-bulkhead remove || fail "the script keeps a disk from being removed"
+[ "$(xenstore-read $back/state $back/script | xargs)" = "2 /etc/xen/scripts/block-bulkhead" ] || fail "libxl would wait, or run another script"
 bh status A xvda | grep -q "none.img: there is no such file" || fail "status does not say why"
 grep -q "none.img: there is no such file" "$BULKHEAD_RUNTIME_DIR/log" || fail "the log does not say why"
 truncate -s 1M "$T/none.img"
-wait_for 5 "offer of the disk that is there now" gone
+kill -9 "$(cat "$BULKHEAD_RUNTIME_DIR/bulkheadd.pid")"
+refused_again() { [ "$(grep -c "none.img: there is no such file" "$BULKHEAD_RUNTIME_DIR/log")" = 2 ]; }
+wait_for 5 "refusal by the next supervisor" refused_again
+xenstore-write $back/online 0 $back/state 5
+closed() { [ "$(xenstore-read $back/state)" = 6 ]; }
+wait_for 5 "state 6" closed
+xenstore-rm $back && xenstore-write $front/state 1 $back/frontend $front $back/frontend-id 1 $back/online 1 $back/dev xvda \
+	$back/type phy $back/mode w $back/params "$T/none.img" $back/state 1 || fail "the nodes can not be written"
+offered() { xenstore-exists $back/sectors; }
+wait_for 5 "offer of the disk that is there now" offered
 tools/xen/block-bulkhead add || fail "the script finds fault with a disk that is offered"
+xenstore-rm $back/sectors
+says "not offered by Bulkhead" 1 tools/xen/block-bulkhead add
 
 # Its stub is confined in full: as root. Without root it has no user of its own, but its system calls are filtered all the same.
 unset XENSTORED_PATH

@@ -41,7 +41,7 @@ cleanup() {
 console() { tr -d '\r' <"/var/log/xen/guest-$1.log"; }
 says() { grep -qa "$2" "/var/log/xen/guest-$1.log"; }
 
-# config NAME JOB SECONDS LINES...: writes /srv/NAME.cfg. KERNEL_ARGS, MEM, VCPUS, TYPE from the environment.
+# config NAME JOB SECONDS LINES...: writes /srv/NAME.cfg. KERNEL_ARGS, MEM, VCPUS, TYPE, RAMDISK from the environment.
 config() {
 	local name=$1 job=$2 secs=$3
 	shift 3
@@ -49,7 +49,7 @@ config() {
 name="$name"
 type="${TYPE:-pv}"
 kernel="/boot/vmlinuz"
-ramdisk="/boot/guest.img"
+ramdisk="${RAMDISK:-/boot/guest.img}"
 memory=${MEM:-700}
 vcpus=${VCPUS:-1}
 extra="console=hvc0 quiet job=$job secs=$secs ${KERNEL_ARGS:-}"
@@ -88,4 +88,38 @@ nothing_left() {
 	wait_for 10 "the nodes of domain $1 are gone" not xenstore-exists "/local/domain/0/backend/vbd/$1"
 	! lsevtchn 0 | grep -q "Interdomain.*Remote domain: $1\b" || fail "a port to domain $1 is left"
 	! xl list | grep -q "(null)" || fail "the domain is held by something mapped"
+}
+
+uptime_s() { cut -d' ' -f1 /proc/uptime; }
+
+# timed WHAT STATUS SECONDS COMMAND...: a command of xl's that must end with that status within that time. Its output is in /tmp/out.
+timed() {
+	local what=$1 want=$2 most=$3 t rc
+	shift 3
+	t=$(uptime_s)
+	timeout 60 "$@" >/tmp/out 2>&1
+	rc=$?
+	t=$(echo "$(uptime_s) $t" | awk '{ printf "%.1f", $1 - $2 }')
+	echo "OBS $what: status $rc, $t s"
+	[ $rc = "$want" ] || { cat /tmp/out; fail "$what: status $rc, not $want"; }
+	echo "$t $most" | awk '{ exit $1 > $2 }' || { cat /tmp/out; fail "$what: took $t s, at most $most is allowed"; }
+}
+told() { grep -q "$1" /tmp/out || { cat /tmp/out; fail "xl does not say '$1'"; }; }
+
+# ask NAME COMMAND: in a guest whose job is the shell; fails when the command does. Its output is in the guest's log.
+asked=0
+ask() {
+	local tty
+	tty=$(xenstore-read "/local/domain/$(xl domid "$1")/console/tty")
+	asked=$((asked + 1))
+	echo "( $2 ); echo \"AN\"SWER$asked=\$?" >"$tty"
+	wait_for "${3:-20}" "$1's answer to: $2" says "$1" "ANSWER$asked="
+	says "$1" "ANSWER$asked=0" || { console "$1" | tail -5; fail "$1: $2"; }
+}
+# The shell's end, and with it the guest's.
+leave() { echo exit >"$(xenstore-read "/local/domain/$(xl domid "$1")/console/tty")"; }
+# same DEV: the command for a guest that writes to its disk, and reads the same back from there.
+same() {
+	echo "dd if=/dev/urandom of=/tmp/$1 bs=1M count=4 2>/dev/null; dd if=/tmp/$1 of=/dev/$1 bs=1M conv=fsync 2>/dev/null;" \
+		"echo 3 >/proc/sys/vm/drop_caches; [ \"\$(md5sum </tmp/$1)\" = \"\$(dd if=/dev/$1 bs=1M count=4 2>/dev/null | md5sum)\" ]"
 }

@@ -207,6 +207,13 @@ static int copy(struct in *in, const char *key, char *out, size_t size)
 	return val ? 0 : -ENOENT;
 }
 
+bool vbd_marked(const char *script)
+{
+	const char *slash = script ? strrchr(script, '/') : NULL;
+
+	return script && strcmp(slash ? slash + 1 : script, VBD_SCRIPT) == 0;
+}
+
 int vbd_wanted_read(const struct xs_kvs *back, struct vbd_wanted *w, char *err, size_t size)
 {
 	struct in in = {back, "backend's directory", -EINVAL, err, size, 0};

@@ -29,6 +29,10 @@ int xs_kv_set(struct xs_kvs *kvs, const char *key, const char *fmt, ...) __attri
 int vbd_devid(const char *vdev, uint32_t *devid);
 void vbd_vdev(uint32_t devid, char *vdev, size_t size);
 
+#define VBD_SCRIPT "block-bulkhead" /* the name of our script, by which a disk's line in xl.cfg marks it as ours */
+/* The node `script` names it. NULL is allowed. */
+bool vbd_marked(const char *script);
+
 /* What the toolstack writes into the backend's directory. */
 struct vbd_wanted {
 	char frontend[128]; /* its path */

@@ -281,6 +281,14 @@ void xenbus_end_failed(struct xenbus_end *e, const char *text)
 	answer(e, XENBUS_EV_FAILED, NULL);
 }
 
+void xenbus_end_refuse(struct xenbus_end *e, const char *text, const struct xs_kvs *keys)
+{
+	if (e->closed || !e->started)
+		return;
+	xend_set_error(e, text);
+	answer(e, XENBUS_EV_READY, keys);
+}
+
 void xenbus_end_peer_dead(struct xenbus_end *e)
 {
 	e->peer_dead = true;

@@ -1,7 +1,6 @@
 /* xenbus_end.h - one end of one device in the store: follows the peer, drives the table of xenbus_fsm.h, tells its owner.
  *
- * Owns: the node `state` of its directory (nobody else of ours writes it), `error` and a backend's `hotplug-error`, which says
- * the same to libxl; two or three watches.
+ * Owns: the node `state` of its directory (nobody else of ours writes it) and `error`; two or three watches.
  * Threads: the loop's. Lifetime: everything may be called from the callback, xenbus_end_close() included.
  * Trust: the peer's directory may hold anything and change at any time; the keys handed to the owner are copies, each
  * bounded, still to be judged (vbd_keys.h). A storm of changes costs one read at a time, never a queue.
@@ -48,6 +47,9 @@ void xenbus_end_down(struct xenbus_end *e);
 /* Cannot prepare or connect: text goes to the node `error`. A backend that was connecting closes and may be connected
  * anew; a backend that was preparing stays where it is, and the owner calls xenbus_end_ready() when it can. */
 void xenbus_end_failed(struct xenbus_end *e, const char *text);
+/* A backend that was preparing, instead of xenbus_end_ready(): there is nothing to offer. text goes to `error`, and keys and
+ * InitWait are written, since that is what libxl waits for before its script finds out. */
+void xenbus_end_refuse(struct xenbus_end *e, const char *text, const struct xs_kvs *keys);
 
 /* Frontend: close; connect again after RELEASE. */
 void xenbus_end_shut(struct xenbus_end *e);

@@ -71,29 +71,19 @@ static void written(void *arg, int rc, const char *data, size_t len)
 	}
 }
 
-static void batch_text(struct xenbus_end *e, struct xsc_batch *b, const char *key)
+static void batch_error(struct xenbus_end *e, struct xsc_batch *b)
 {
 	char node[XS_PATH_SIZE];
 
-	if (xs_path_join(node, e->path, key) < 0)
+	e->write.error_sent = e->write.error_new;
+	if (!e->write.error_new || xs_path_join(node, e->path, "error") < 0)
 		return;
-	if (e->write.error[0])
+	e->write.error_new = false;
+	e->write.error_there = e->write.error[0] != '\0';
+	if (e->write.error_there)
 		xsc_batch_write(b, node, "%s", e->write.error);
 	else
 		xsc_batch_rm(b, node);
-}
-
-/* A backend's is said twice: libxl prints hotplug-error when its script has failed. */
-static void batch_error(struct xenbus_end *e, struct xsc_batch *b)
-{
-	e->write.error_sent = e->write.error_new;
-	if (!e->write.error_new)
-		return;
-	e->write.error_new = false;
-	batch_text(e, b, "error");
-	if (e->cfg.role == XENBUS_BACK)
-		batch_text(e, b, "hotplug-error");
-	e->write.error_there = e->write.error[0] != '\0';
 }
 
 void xend_write_out(struct xenbus_end *e)

@@ -137,13 +137,11 @@ static void bad_keys(void **state)
 	open_front(w);
 	UNTIL(w, w->front.calls[XENBUS_ACT_RELEASE] == 1);
 	assert_string_equal(value(w, w->bpath, "error"), "frontend: multi-queue-num-queues is 9, 1 to 4 are offered");
-	assert_string_equal(value(w, w->bpath, "hotplug-error"), "frontend: multi-queue-num-queues is 9, 1 to 4 are offered");
 	/* It behaves now, and the device works. */
 	w->front.refuses = false;
 	xenbus_end_reopen(w->front.end);
 	UNTIL(w, both_connected(w));
 	assert_string_equal(value(w, w->bpath, "error"), "(No such file or directory)");
-	assert_string_equal(value(w, w->bpath, "hotplug-error"), "(No such file or directory)");
 }
 
 static void resize(void **state)
