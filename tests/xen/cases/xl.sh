@@ -5,41 +5,42 @@
 start_world
 for f in a b c; do truncate -s 64M /srv/$f.img; done
 config a shell 0 'disk=["format=raw,vdev=xvda,access=rw,target=/srv/a.img", "phy:/dev/ram0,xvdb,w",
-	"format=raw,vdev=xvdc,access=ro,backendtype=phy,target=/dev/ram1", "format=raw,vdev=xvdd,devtype=cdrom,access=ro,target=/srv/c.img",
+	"format=raw,vdev=xvdc,access=ro,backendtype=phy,script=block-bulkhead,target=/dev/ram1",
+	"format=raw,vdev=xvdd,devtype=cdrom,access=ro,script=block-bulkhead,target=/srv/c.img",
 	"vdev=xvde,access=rw,script=block-bulkhead,target=mem:8M"]'
-timed "create with five disks" 0 20 xl create /srv/a.cfg
+timed "create with five disks" 0 xl create /srv/a.cfg
 wait_for 40 "a is up" says a "GUEST UP"
 wait_for 20 "its disk" says a "GUEST DISK"
 id=$(xl domid a)
 ask a "$(same xvda) && $(same xvdb) && $(same xvde)"
 ask a '[ "$(cat /sys/block/xvdc/ro /sys/block/xvdd/ro | xargs)" = "1 1" ] && [ -b /dev/xvdd ] && ! dd if=/tmp/xvda of=/dev/xvdc bs=4k count=1 conv=fsync 2>/dev/null'
-timed "block-list" 0 5 xl block-list a
+timed "block-list" 0 xl block-list a
 [ "$(grep -c 'backend/vbd' /tmp/out)" = 5 ] || fail "block-list: $(cat /tmp/out)"
-timed "block-attach" 0 5 xl block-attach a format=raw,vdev=xvdf,access=rw,target=/dev/ram2
+timed "block-attach" 0 xl block-attach a format=raw,vdev=xvdf,access=rw,target=/dev/ram2
 ask a 'until [ -b /dev/xvdf ]; do usleep 50000; done; dd if=/tmp/xvda of=/dev/xvdf bs=1M conv=fsync'
-timed "block-detach" 0 8 xl block-detach a xvdf
+timed "block-detach" 0 xl block-detach a xvdf
 ask a '[ ! -b /dev/xvdf ]'
 
 # One image for two: refused at once, with either script, and by a new guest as well.
-timed "block-attach of an image in use" 1 3 xl block-attach a format=raw,vdev=xvdg,access=rw,target=/srv/a.img
+timed "block-attach of an image in use" 1 xl block-attach a format=raw,vdev=xvdg,access=rw,target=/srv/a.img
 told "/srv/a.img is in use as xvda of a"
 bulkhead status | grep -q "in use as xvda of a" || fail "status does not say why"
-timed "block-detach of what was refused" 0 5 xl block-detach a xvdg
-timed "block-attach of a block device in use" 1 3 xl block-attach a phy:/dev/ram0,xvdg,w
+timed "block-detach of what was refused" 0 xl block-detach a xvdg
+timed "block-attach of a block device in use" 1 xl block-attach a phy:/dev/ram0,xvdg,w
 told "/dev/ram0 is in use as xvdb of a"
-timed "block-detach of what was refused" 0 5 xl block-detach a xvdg
-timed "block-attach of a missing file, xl's own check" 1 3 xl block-attach a format=raw,vdev=xvdg,access=rw,target=/srv/none.img
-timed "block-attach of a missing file, script=block-bulkhead" 1 3 xl block-attach a vdev=xvdg,access=rw,script=block-bulkhead,target=/srv/none.img
+timed "block-detach of what was refused" 0 xl block-detach a xvdg
+timed "block-attach of a missing file, xl's own check" 1 xl block-attach a format=raw,vdev=xvdg,access=rw,target=/srv/none.img
+timed "block-attach of a missing file, script=block-bulkhead" 1 xl block-attach a vdev=xvdg,access=rw,script=block-bulkhead,target=/srv/none.img
 told "/srv/none.img: there is no such file"
-timed "block-detach of what was refused" 0 5 xl block-detach a xvdg
+timed "block-detach of what was refused" 0 xl block-detach a xvdg
 truncate -s 100 /srv/small.img
-timed "block-attach of a file too small to be a disk" 1 3 xl block-attach a format=raw,vdev=xvdg,access=rw,target=/srv/small.img
+timed "block-attach of a file too small to be a disk" 1 xl block-attach a format=raw,vdev=xvdg,access=rw,target=/srv/small.img
 grep "script:" /tmp/out
-timed "block-detach of what was refused" 0 5 xl block-detach a xvdg
-timed "the same name again, a good one" 0 5 xl block-attach a format=raw,vdev=xvdg,access=rw,target=/srv/b.img
+timed "block-detach of what was refused" 0 xl block-detach a xvdg
+timed "the same name again, a good one" 0 xl block-attach a format=raw,vdev=xvdg,access=rw,target=/srv/b.img
 ask a 'until [ -b /dev/xvdg ]; do usleep 50000; done'
 config b shell 0 'disk=["format=raw,vdev=xvda,access=rw,target=/srv/a.img"]'
-timed "create with an image in use" 3 12 xl create /srv/b.cfg
+timed "create with an image in use" 3 xl create /srv/b.cfg
 told "/srv/a.img is in use as xvda of a"
 not xl domid b || fail "a domain is left"
 
