@@ -67,6 +67,8 @@ static void connect_to(struct sup_dev *d, const struct xs_kvs *peer)
 	if (!rc)
 		rc = vbd_ask_read(peer, &d->offer, &ask, err, sizeof(err));
 	if (!rc)
+		rc = sup_twin_leave(d, err, sizeof(err));
+	if (!rc)
 		rc = sup_conn_make(d, &ask, err, sizeof(err));
 	if (!rc) {
 		sup_dev_event(d, SUP_EV_ASKED);

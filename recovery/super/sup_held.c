@@ -42,7 +42,10 @@ static void look(struct loop_timer *t)
 	if (!image_busy(h->fd)) {
 		if (h->said)
 			log_info("an image that was let go is free now");
-		image_release(h->fd);
+		if (sup_twin_reserves(h->sup, NULL, h->dev, h->ino))
+			close(h->fd);
+		else
+			image_release(h->fd);
 		keep_drop(&h->sup->keep, h->name);
 		forget(h);
 		return;

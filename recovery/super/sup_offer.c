@@ -124,6 +124,10 @@ static int reserve_file(struct sup_dev *d, const char *path, struct image *im)
 	char err[sizeof(d->text)] = "";
 	int rc = image_reserve(path, mode, im, err, sizeof(err));
 
+	if (rc == -EAGAIN) {
+		im->fd = sup_twin_reserve(d, im->dev, im->ino);
+		rc = im->fd < 0 ? im->fd : 0;
+	}
 	if (rc)
 		sup_dev_text(d, "%s", err);
 	if (rc == -EAGAIN) {
@@ -181,7 +185,9 @@ void sup_offer_release(struct sup_dev *d)
 
 	if (d->image < 0)
 		return;
-	if (!d->wanted.read_only && d->fence_base == IMAGE_FENCE_BASE && image_busy(d->image))
+	if (sup_twin_reserves(d->sup, d, d->image_dev, d->image_ino))
+		close(d->image);
+	else if (!d->wanted.read_only && d->fence_base == IMAGE_FENCE_BASE && image_busy(d->image))
 		sup_held_take(d->sup, d->image);
 	else
 		image_release(d->image);

@@ -194,6 +194,14 @@ int sup_offer_options(struct sup_dev *d); /* only the options of wanted.params; 
 void sup_offer_stop(struct sup_dev *d);	 /* a probe under way is killed */
 void sup_offer_release(struct sup_dev *d); /* the reservation goes; mem: its store as well */
 
+/* sup_twin.c - two domains of one VM, during a migration */
+/* The other domain's reservation of this image, shared: a descriptor; -EAGAIN: it is not for d to have. */
+int sup_twin_reserve(const struct sup_dev *d, uint64_t dev, uint64_t ino);
+/* d is about to be connected: who has its image as well lets go. -EBUSY: that domain runs; err says so. */
+int sup_twin_leave(struct sup_dev *d, char *err, size_t size);
+/* A device but this one holds the (one) reservation of that image. */
+bool sup_twin_reserves(const struct sup *s, const struct sup_dev *but, uint64_t dev, uint64_t ino);
+
 /* sup_held.c - reservations of devices that were let go, until the I/O of their dead stubs has ended */
 void sup_held_take(struct sup *s, int fd); /* owns fd from now on */
 void sup_held_adopt(struct sup *s, const char *name); /* what the keeper holds under a name that is no living device's */

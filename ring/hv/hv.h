@@ -131,7 +131,8 @@ int hv_port_notify(struct hv_port *p);
 /* Reads until empty and unmasks: after it, any later event makes hv_port_fd() readable. Call before looking at the
  * ring. 1 if an event was pending, else 0. */
 int hv_port_clear(struct hv_port *p);
-/* frontend: closes for both ends. supervisor: unbinds, the other end may be bound again. stub: lets go its descriptors. */
+/* frontend: closes for both ends. supervisor: the other end may be bound again, at the latest when nobody holds the port's
+ * descriptors any more. stub: lets go its descriptors. */
 void hv_port_close(struct hv_port *p);
 
 /* ---- supervisor: domains ---- */

@@ -332,13 +332,10 @@ static int op_port_clear(struct hv_port *p)
 	return was;
 }
 
+/* The binding ends with the descriptor's last holder: a supervisor that leaves all to its successor takes nothing away. */
 static void op_port_close(struct hv_port *p)
 {
-	xenevtchn_handle *e = ((struct xen_port *)p)->evtchn;
-
-	if (p->hv->role != HV_STUB)
-		xenevtchn_unbind(e, p->number);
-	xenevtchn_close(e);
+	xenevtchn_close(((struct xen_port *)p)->evtchn);
 	free(p);
 }
 

@@ -82,6 +82,37 @@ not() { ! "$@"; }
 # An emulated CPU may stand still for longer than a worker may.
 start_world() { bulkhead start --hang-ms 1000 "$@" || { cat /run/bulkhead/log; fail "bulkhead start"; }; }
 
+# tell NAME COMMAND...: to a guest whose job is shell; it answers on its console.
+tell() {
+	local tty
+	tty=$(xenstore-read "/local/domain/$(xl domid "$1")/console/tty") || fail "$1 has no console"
+	echo "${*:2}" >"$tty"
+}
+
+# What a world holds: before and after something this must be the same.
+holds() {
+	local keep super
+	keep=$(pgrep -o bulkhead-keep) super=$(pgrep -o -x bulkheadd)
+	echo "keeper's descriptors: $(find "/proc/$keep/fd" | wc -l)"
+	echo "supervisor's descriptors: $(find "/proc/$super/fd" | wc -l)"
+	echo "stubs: $(pgrep -c -x bulkhead-blk)"
+	echo "journals and states: $(find /run/bulkhead/journals /run/bulkhead/devs -type f | wc -l)"
+	echo "ports to guests: $(lsevtchn 0 | grep 'Interdomain' | grep -vc 'Remote domain: 0')"
+	echo "locks: $(grep -c OFDLCK /proc/locks)"
+	echo "nodes: $(xenstore-ls /local/domain/0/backend 2>/dev/null | wc -l)"
+}
+holds_as() { [ "$(holds)" = "$(cat "$1")" ]; }
+# nothing_more FILE: holds has come back to what it wrote to FILE.
+nothing_more() {
+	local _
+	for _ in $(seq 100); do
+		holds_as "$1" && return
+		usleep 100000
+	done
+	holds | diff "$1" -
+	fail "something is left"
+}
+
 # nothing_left DOMID: of a domain that is gone.
 nothing_left() {
 	wait_for 10 "the stubs of domain $1 are gone" not pgrep -f bulkhead-blk.*stub
