@@ -80,7 +80,23 @@ static void programs(struct doctor *d)
 	doctor_say(d, "programs", DOCTOR_OK, true, "in %.150s", dir);
 }
 
-static void keeper(struct doctor *d, const struct cli *c)
+/* Two backends would serve one ring. */
+static void autoprobe(struct doctor *d)
+{
+	struct doctor_point *p;
+	char on[8];
+
+	doctor_read(d, XEN_BACKEND_BUS "/drivers_autoprobe", on, sizeof(on));
+	if (strcmp(on, "1") != 0) {
+		doctor_say(d, "autoprobe", DOCTOR_OK, true, "the kernel's drivers get backend devices from bulkhead-autoprobe only");
+		return;
+	}
+	p = doctor_say(d, "autoprobe", DOCTOR_MISSING, true, "bulkhead-autoprobe does not work: xen-blkback could take every new disk");
+	snprintf(p->todo, sizeof(p->todo), "see the log of bulkhead-keep; echo 0 >" XEN_BACKEND_BUS "/drivers_autoprobe");
+}
+
+/* True: it runs. */
+static bool keeper(struct doctor *d, const struct cli *c)
 {
 	struct ucred peer = {0};
 	socklen_t len = sizeof(peer);
@@ -96,8 +112,10 @@ static void keeper(struct doctor *d, const struct cli *c)
 		p = doctor_say(d, "keeper", DOCTOR_MISSING, false, "none runs in %s", c->runtime_dir);
 		snprintf(p->todo, sizeof(p->todo), "bulkhead start, or systemctl start bulkhead");
 	}
-	if (s >= 0)
-		close(s);
+	if (s < 0)
+		return false;
+	close(s);
+	return true;
 }
 
 static void supervisor(struct doctor *d, const struct cli *c)
@@ -128,6 +146,7 @@ void doctor_world(struct doctor *d, const struct cli *c, bool xen)
 			libxenctrl(d);
 	}
 	programs(d);
-	keeper(d, c);
+	if (keeper(d, c) && xen)
+		autoprobe(d);
 	supervisor(d, c);
 }

@@ -58,53 +58,22 @@ static void device(struct doctor *d, const char *name, bool needed, const char *
 	snprintf(p->todo, sizeof(p->todo), "%s", todo ? todo + 2 : rc == -EACCES ? "run this as root" : "");
 }
 
-static bool blacklisted(const struct doctor *d)
-{
-	char pattern[300], line[256];
-	bool found = false;
-	glob_t g = {0};
-
-	snprintf(pattern, sizeof(pattern), "%s/etc/modprobe.d/*.conf", d->root);
-	if (glob(pattern, 0, NULL, &g))
-		return false;
-	for (size_t i = 0; i < g.gl_pathc && !found; i++) {
-		FILE *f = fopen(g.gl_pathv[i], "re");
-		char module[64];
-
-		while (f && !found && fgets(line, sizeof(line), f))
-			found = sscanf(line, " blacklist %63s", module) == 1 &&
-				(strcmp(module, "xen-blkback") == 0 || strcmp(module, "xen_blkback") == 0);
-		if (f)
-			fclose(f);
-	}
-	globfree(&g);
-	return found;
-}
-
-/* The kernel's own backend would take every disk. */
+/* The kernel's own backend. It gets no disk of ours while Bulkhead runs; what it has bound already stays its. */
 static void kernel_backend(struct doctor *d)
 {
-	char probe[8];
-	struct doctor_point *p;
+	char pattern[300];
+	glob_t g = {0};
 
-	if (!doctor_has(d, "/sys/bus/xen-backend/drivers/vbd")) {
-		bool never = blacklisted(d);
-
-		p = doctor_say(d, "xen-blkback", never ? DOCTOR_OK : DOCTOR_MISSING, false, "not loaded, %s",
-			       never ? "and blacklisted" : "but udev would load it for the first disk: a blacklist line is not there");
-		if (!never)
-			snprintf(p->todo, sizeof(p->todo), "echo blacklist xen-blkback >/etc/modprobe.d/bulkhead.conf");
+	if (!doctor_has(d, XEN_BACKEND_BUS "/drivers/vbd")) {
+		doctor_say(d, "xen-blkback", DOCTOR_OK, false, "not loaded; should it be, it binds nothing while Bulkhead runs");
 		return;
 	}
-	doctor_read(d, "/sys/bus/xen-backend/drivers_autoprobe", probe, sizeof(probe));
-	if (strcmp(probe, "0") == 0) {
-		doctor_say(d, "xen-blkback", DOCTOR_OK, true,
-			   "loaded, but no device is given to it by itself (drivers_autoprobe 0; other backends are bound by hand)");
-		return;
-	}
-	p = doctor_say(d, "xen-blkback", DOCTOR_MISSING, true, "loaded, and takes every disk: two backends would serve one ring");
-	snprintf(p->todo, sizeof(p->todo), "echo blacklist xen-blkback >/etc/modprobe.d/bulkhead.conf and rmmod xen-blkback; or, if it "
-		 "must stay: echo 0 >/sys/bus/xen-backend/drivers_autoprobe");
+	snprintf(pattern, sizeof(pattern), "%s" XEN_BACKEND_BUS "/drivers/vbd/vbd-*", d->root);
+	if (glob(pattern, 0, NULL, &g))
+		g.gl_pathc = 0;
+	doctor_say(d, "xen-blkback", DOCTOR_OK, false, "loaded, %zu disks are its own; it binds no other by itself while Bulkhead runs",
+		   g.gl_pathc);
+	globfree(&g);
 }
 
 static void limits(struct doctor *d)

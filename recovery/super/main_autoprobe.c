@@ -22,6 +22,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -197,5 +198,6 @@ int main(int argc, char **argv)
 	}
 	log_init("bulkhead-autoprobe", level < 0 ? LOG_LVL_INFO : (enum log_level)level);
 	signal(SIGPIPE, SIG_IGN);
+	prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0); /* the next keeper starts one of its own; what was set stays */
 	return run(only_marked);
 }
