@@ -240,90 +240,103 @@ bool disk_release(struct disk *d)
 	return ok;
 }
 
-/* ---- the keys of a connection */
+/* ---- the keys of a connection: written one after the other, without waiting, as one connection does them in this order */
 
-static void key_line(struct disk *d, struct xsc_batch *b, const char *key, const char *val)
+struct keys {
+	struct disk *d;
+	struct xsc_wait last;
+	int rc;
+};
+
+static void key_done(void *arg, int rc, const char *data UNUSED, size_t len UNUSED)
 {
-	if (d->want.key && strcmp(d->want.key, key) == 0)
-		return;
-	xsc_batch_write(b, in_dir(d->front, key), "%s", val);
+	struct keys *k = arg;
+
+	if (k->rc == 0 && rc != -ENOENT)
+		k->rc = rc;
 }
 
-static void key_number(struct disk *d, struct xsc_batch *b, const char *dir, const char *name, uint32_t val)
+static void key_line(struct keys *k, const char *key, const char *val)
+{
+	if (!k->d->want.key || strcmp(k->d->want.key, key) != 0)
+		xsc_write(k->d->xs, 0, in_dir(k->d->front, key), val, strlen(val), key_done, k);
+}
+
+static void key_number(struct keys *k, const char *dir, const char *name, uint32_t val)
 {
 	char key[64], text[16];
 
 	snprintf(key, sizeof(key), "%s%s", dir, name);
 	snprintf(text, sizeof(text), "%u", val);
-	key_line(d, b, key, text);
+	key_line(k, key, text);
 }
 
-static void remove_old(struct disk *d, struct xsc_batch *b)
+static void key_old(struct keys *k, const char *key) { xsc_rm(k->d->xs, 0, in_dir(k->d->front, key), key_done, k); }
+
+static void remove_old(struct keys *k)
 {
 	static const char *const old[] = {"ring-ref",	   "ring-page-order", "num-ring-pages",	   "multi-queue-num-queues",
 					  "event-channel", "protocol",	      "feature-persistent"};
 	char key[32];
 
 	for (size_t i = 0; i < ARRAY_LEN(old); i++)
-		xsc_batch_rm(b, in_dir(d->front, old[i]));
+		key_old(k, old[i]);
 	for (unsigned i = 0; i < CONN_QUEUES_MAX; i++) {
 		snprintf(key, sizeof(key), "ring-ref%u", i);
-		xsc_batch_rm(b, in_dir(d->front, key));
+		key_old(k, key);
 		snprintf(key, sizeof(key), "queue-%u", i);
-		xsc_batch_rm(b, in_dir(d->front, key));
+		key_old(k, key);
 	}
 }
 
-static void queue_keys(struct disk *d, struct xsc_batch *b, unsigned i)
+static void queue_keys(struct keys *k, unsigned i)
 {
+	const struct disk *d = k->d;
 	const struct queue *q = &d->q[i];
 	char dir[32] = "", name[32];
 
 	if (d->nqueues > 1)
 		snprintf(dir, sizeof(dir), "queue-%u/", i);
-	key_number(d, b, dir, "event-channel", hv_port_number(q->port));
+	key_number(k, dir, "event-channel", hv_port_number(q->port));
 	if (d->want.order == 0)
-		key_number(d, b, dir, "ring-ref", q->gref[0]);
+		key_number(k, dir, "ring-ref", q->gref[0]);
 	for (unsigned p = 0; d->want.order && p < 1u << d->want.order; p++) {
 		snprintf(name, sizeof(name), "ring-ref%u", p);
-		key_number(d, b, dir, name, q->gref[p]);
+		key_number(k, dir, name, q->gref[p]);
 	}
-}
-
-static struct xsc_batch *keys_of(struct disk *d, const struct want *w)
-{
-	struct xsc_batch *b = xsc_batch_new();
-
-	d->want.key = w->key;
-	d->want.val = w->val;
-	remove_old(d, b);
-	if (w->protocol)
-		key_line(d, b, "protocol", w->protocol);
-	key_number(d, b, "", "feature-persistent", w->persistent);
-	if (w->order && w->old_key)
-		key_number(d, b, "", "num-ring-pages", 1u << w->order);
-	else if (w->order)
-		key_number(d, b, "", "ring-page-order", w->order);
-	if (d->nqueues > 1)
-		key_number(d, b, "", "multi-queue-num-queues", d->nqueues);
-	for (unsigned i = 0; i < d->nqueues; i++)
-		queue_keys(d, b, i);
-	if (w->key && w->val)
-		xsc_batch_write(b, in_dir(d->front, w->key), "%s", w->val);
-	return b;
 }
 
 void disk_write_keys(struct disk *d, const struct want *w)
 {
-	need(xsc_sync_commit(d->xs, keys_of(d, w)), "keys");
+	struct keys k = {.d = d};
+
+	d->want.key = w->key;
+	d->want.val = w->val;
+	remove_old(&k);
+	if (w->protocol)
+		key_line(&k, "protocol", w->protocol);
+	if (w->order && w->old_key)
+		key_number(&k, "", "num-ring-pages", 1u << w->order);
+	else if (w->order)
+		key_number(&k, "", "ring-page-order", w->order);
+	if (d->nqueues > 1)
+		key_number(&k, "", "multi-queue-num-queues", d->nqueues);
+	for (unsigned i = 0; i < d->nqueues; i++)
+		queue_keys(&k, i);
+	if (w->key && w->val)
+		xsc_write(d->xs, 0, in_dir(d->front, w->key), w->val, strlen(w->val), key_done, &k);
+	key_number(&k, "", "feature-persistent", w->persistent);
+	/* An answer to this comes behind those to all before it. */
+	xsc_read(d->xs, 0, in_dir(d->front, "state"), xsc_wait_done, &k.last);
+	xsc_wait(d->xs, &k.last);
+	xsc_wait_free(&k.last);
+	need(k.rc, "keys");
 }
 
 void disk_ask(struct disk *d, const struct want *w)
 {
-	struct xsc_batch *b = keys_of(d, w);
-
-	xsc_batch_write(b, in_dir(d->front, "state"), "%u", (unsigned)XenbusStateInitialised);
-	need(xsc_sync_commit(d->xs, b), "keys");
+	disk_write_keys(d, w);
+	set_state(d, XenbusStateInitialised);
 }
 
 void disk_connect(struct disk *d, const struct want *w)

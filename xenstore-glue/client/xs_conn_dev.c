@@ -1,8 +1,13 @@
 #include "xenstore-glue/client/xs_conn.h"
 
+#include "ring/base/base.h"
+
 #include <errno.h>
 #include <fcntl.h>
+#include <stdint.h>
+#include <string.h>
 #include <unistd.h>
+#include <xen/io/xs_wire.h>
 
 static int dev_open(const char *path)
 {
@@ -18,10 +23,17 @@ static ssize_t dev_recv(int fd, void *buf, size_t size)
 	return n < 0 ? -errno : n;
 }
 
+/* One request a write: the driver takes the first of what it is given, and forgets what follows. It takes it whole. */
 static ssize_t dev_send(int fd, const void *buf, size_t len)
 {
-	ssize_t n = write(fd, buf, len);
+	struct xsd_sockmsg m;
+	ssize_t n;
 
+	if (len > sizeof(m)) {
+		memcpy(&m, buf, sizeof(m));
+		len = MIN(len, sizeof(m) + m.len);
+	}
+	n = write(fd, buf, len);
 	return n < 0 ? -errno : n;
 }
 
