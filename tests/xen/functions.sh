@@ -41,15 +41,15 @@ cleanup() {
 console() { tr -d '\r' <"/var/log/xen/guest-$1.log"; }
 says() { grep -qa "$2" "/var/log/xen/guest-$1.log"; }
 
-# config NAME JOB SECONDS LINES...: writes /srv/NAME.cfg. KERNEL_ARGS, MEM, VCPUS, TYPE, RAMDISK from the environment.
+# config NAME JOB SECONDS LINES...: writes /srv/NAME.cfg. KERNEL, RAMDISK, KERNEL_ARGS, MEM, VCPUS, TYPE from the environment.
 config() {
 	local name=$1 job=$2 secs=$3
 	shift 3
 	cat >"/srv/$name.cfg" <<C
 name="$name"
 type="${TYPE:-pv}"
-kernel="/boot/vmlinuz"
-ramdisk="${RAMDISK:-/boot/guest.img}"
+kernel="${KERNEL:-/boot/vmlinuz}"
+ramdisk="${RAMDISK-/boot/guest.img}"
 memory=${MEM:-700}
 vcpus=${VCPUS:-1}
 extra="console=hvc0 quiet job=$job secs=$secs ${KERNEL_ARGS:-}"
@@ -61,10 +61,28 @@ C
 
 # guest NAME JOB SECONDS LINES...: a guest that is up when this returns.
 guest() {
+	create "$@"
+	wait_for 40 "$1 is up" says "$1" 'GUEST UP'
+}
+
+# create NAME JOB SECONDS LINES...: the same, as soon as xl has made it.
+create() {
 	config "$@"
 	rm -f "/var/log/xen/guest-$1.log"
 	timeout 60 xl create "/srv/$1.cfg" >"/srv/$1.xl" 2>&1 || { cat "/srv/$1.xl"; fail "xl create $1"; }
-	wait_for 40 "$1 is up" says "$1" 'GUEST UP'
+}
+
+# kills NAME TIMES: its xvda's stub, twice a second, while its job runs; half of them at least.
+kills() {
+	local i id
+	id=$(xl domid "$1")
+	for i in $(seq "$2"); do
+		usleep 500000
+		says "$1" 'GUEST FIO' && break
+		bulkhead kill "$id" xvda || says "$1" 'GUEST FIO' || fail "kill $i of $1's stub"
+	done
+	note "$i kills"
+	[ "$i" -gt $(($2 / 2)) ] || fail "the job was over after $i kills"
 }
 
 # The guest's end: its job ended well, its kernel said nothing.
@@ -76,7 +94,7 @@ done_well() {
 	gone "$1"
 }
 
-gone() { wait_for 20 "$1 is gone" not xl domid "$1"; }
+gone() { wait_for 40 "$1 is gone" not xl domid "$1"; }
 not() { ! "$@"; }
 
 # An emulated CPU may stand still for longer than a worker may.

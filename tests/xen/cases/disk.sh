@@ -6,10 +6,7 @@ dd if=/dev/zero of=/srv/a.img bs=1M count=64 status=none
 guest a verify 20 'disk=["format=raw,vdev=xvda,access=rw,target=/srv/a.img"]'
 wait_for 20 "the disk is connected" says a 'GUEST DISK'
 id=$(xl domid a)
-for i in $(seq 20); do
-	usleep 500000
-	bulkhead kill "$id" xvda || fail "kill $i"
-done
+kills a 20
 bulkhead status
 done_well a
 nothing_left "$id"
