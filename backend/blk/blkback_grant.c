@@ -121,7 +121,8 @@ static void keep(struct blk_grants *g, hv_gref_t gref, void *addr, bool ro)
 	TAILQ_INSERT_TAIL(&g->ages, k, age);
 }
 
-/* Maps what of the segments is not mapped yet. A page that can not be mapped for writing is tried for reading only. */
+/* Maps what of the segments is not mapped yet. A page that can not be mapped for writing is tried for reading only: not every
+ * provider can say that this was the reason (HV_FEAT_WHY). */
 static int map_missing(struct blk_grants *g, const struct blkif_request_segment *seg, unsigned n, bool to_guest)
 {
 	unsigned m = 0;
@@ -144,7 +145,7 @@ static int map_missing(struct blk_grants *g, const struct blkif_request_segment 
 	for (unsigned k = 0; k < m; k++) {
 		bool ro = false;
 
-		if (g->map[k].status == -EACCES && !to_guest) {
+		if ((g->map[k].status == -EACCES || g->map[k].status == -EINVAL) && !to_guest) {
 			g->map[k].ro = ro = true;
 			only_guests_fault(hv_map(g->hv, g->dom, &g->map[k], 1));
 		}

@@ -5,7 +5,7 @@
  *   stub        a backend: maps and copies one guest's grants, adopts a port that it inherited; never binds
  *   supervisor  binds ports, hands their descriptors on, learns of the end of domains
  * Three providers implement it and pass one suite (tests/conform/conform_hv.h): local (hv_local.c, by bulkhead-hub),
- * sim (tests/sim/sim_hv.c, in process), and xen (a later file). What a provider cannot do it says in its feature bits;
+ * sim (tests/sim/sim_hv.c, in process), and xen (hv_xen.c). What a provider cannot do it says in its feature bits;
  * nothing does less silently.
  *
  * Owns: the mappings and ports made through it; hv_close() releases them.
@@ -42,6 +42,9 @@ enum hv_feature {
 	HV_FEAT_MASK = 1u << 1,		 /* ports can be masked; unmask after a death is needed */
 	HV_FEAT_DOMAIN_EVENTS = 1u << 2, /* hv_domain_fd() works */
 	HV_FEAT_SUSPEND = 1u << 3,	 /* a domain may be shut down and still be there: to be asked before a replay */
+	HV_FEAT_WHY = 1u << 4,		 /* a refusal says why; without it -EINVAL stands for -EACCES and -EBUSY of a map or a bind */
+	HV_FEAT_BUSY = 1u << 5,		 /* hv_ungrant() knows what is still mapped, and ends what is not for good */
+	HV_FEAT_REGRANT = 1u << 6,	 /* a page may be granted several times over; without it the second time is -EBUSY */
 };
 
 struct hv_open {
@@ -66,7 +69,7 @@ hv_domid_t hv_domid(const struct hv *hv);
 struct hv_map {
 	hv_gref_t gref;
 	bool ro;	/* in: map read-only */
-	int16_t status; /* out: 0 or a negative errno: -EINVAL no such grant, -EACCES not for us or only for reading, -ENOMEM */
+	int16_t status; /* out: 0 or -EINVAL no such grant, -EACCES not for us or only for reading (HV_FEAT_WHY), -ENOMEM */
 	void *addr;	/* out: one page; NULL when status != 0 */
 };
 
@@ -102,11 +105,13 @@ struct hv_grant {
 	bool ro;	/* in: the other end may only read */
 	hv_gref_t gref; /* out */
 };
-/* Grants pages to domain dom. All or nothing. -ENOSPC (grant table full), -EINVAL (page is not ours). */
+/* Grants pages to domain dom. All or nothing. -ENOSPC (grant table full), -EINVAL (page is not ours), -EBUSY (it is granted
+ * already: without HV_FEAT_REGRANT). */
 int hv_grant(struct hv *hv, hv_domid_t dom, struct hv_grant *g, size_t n);
 /* Ends grants. 0; -EBUSY if one of them is still mapped by the other end: those that were not mapped are ended, the
  * others stay granted, and the page must not be used again (XSA-396); else -EINVAL if one was no grant of ours. status
- * may be NULL, else the same for each. */
+ * may be NULL, else the same for each. Without HV_FEAT_BUSY never -EBUSY: the page given back is another with the same
+ * content, and the other end keeps (and may map again) the one it has, until it lets it go. */
 int hv_ungrant(struct hv *hv, const hv_gref_t *grefs, size_t n, int16_t *status);
 
 /* ---- ports ---- */
@@ -114,7 +119,8 @@ int hv_ungrant(struct hv *hv, const hv_gref_t *grefs, size_t n, int16_t *status)
 /* frontend: a new port that domain dom may bind. *out waits and notifies at once; events before the bind are kept. */
 int hv_port_alloc(struct hv *hv, hv_domid_t dom, struct hv_port **out);
 /* supervisor: binds to remote port of domain dom. Binding the same remote port again is allowed after the former binding
- * ended or its holders died. -EINVAL no such port, -EACCES not ours, -EBUSY bound. */
+ * ended or its holders died. An event may be pending at once, though none was sent. -EINVAL no such port, -EACCES not ours,
+ * -EBUSY bound. */
 int hv_port_bind(struct hv *hv, hv_domid_t dom, hv_evtchn_t remote, struct hv_port **out);
 /* supervisor: the descriptors that stand for the port, to be given to the keeper and to a stub (which inherit dups).
  * Owned by the port. Returns how many (<= HV_PORT_FDS). */

@@ -294,7 +294,7 @@ static void op_close(struct hv *hv)
 
 static const struct hv_ops ops = {
 	.name = "local",
-	.features = HV_FEAT_DOMAIN_EVENTS,
+	.features = HV_FEAT_DOMAIN_EVENTS | HV_FEAT_WHY | HV_FEAT_BUSY | HV_FEAT_REGRANT,
 	.close = op_close,
 	.map = local_map,
 	.unmap = local_unmap,

@@ -183,7 +183,25 @@ static bool is_own(struct xen *x, const char *page)
 	return false;
 }
 
-/* The shared page takes the place of the ordinary one, with what that held. */
+static bool is_granted(struct xen *x, const char *page)
+{
+	struct own_grant *g;
+
+	LIST_FOREACH(g, &x->grants, link)
+		if (g->page == page)
+			return true;
+	return false;
+}
+
+static bool named_before(const struct hv_grant *g, size_t i)
+{
+	for (size_t k = 0; k < i; k++)
+		if (g[k].page == g[i].page)
+			return true;
+	return false;
+}
+
+/* The shared page takes the place of the ordinary one, with what that held: so it can be granted once at a time. */
 static int grant_page(struct xen *x, hv_domid_t dom, struct hv_grant *h)
 {
 	struct own_grant *g = calloc(1, sizeof(*g));
@@ -235,6 +253,9 @@ static int op_grant(struct hv *hv, hv_domid_t dom, struct hv_grant *g, size_t n)
 	for (size_t i = 0; i < n; i++)
 		if (!is_own(x, g[i].page))
 			return -EINVAL;
+	for (size_t i = 0; i < n; i++)
+		if (is_granted(x, g[i].page) || named_before(g, i))
+			return -EBUSY;
 	while (done < n && !rc) {
 		rc = grant_page(x, dom, &g[done]);
 		done += !rc;
@@ -287,12 +308,14 @@ static int op_port_alloc(struct hv *hv, hv_domid_t dom, struct hv_port **out)
 static int op_port_bind(struct hv *hv, hv_domid_t dom, hv_evtchn_t remote, struct hv_port **out)
 {
 	xenevtchn_handle *e = xenevtchn_open(NULL, 0);
+	int rc;
 
 	if (!e)
 		return -errno;
 	if (xenevtchn_restrict(e, dom))
 		log_debug("an event channel to domain %u is not restricted to it: %s", dom, err_str(errno));
-	return port_new(hv, e, xenevtchn_bind_interdomain(e, dom, remote), out);
+	rc = port_new(hv, e, xenevtchn_bind_interdomain(e, dom, remote), out);
+	return rc == -ESRCH ? -EINVAL : rc; /* no such domain: nor its port */
 }
 
 static size_t op_port_fds(const struct hv_port *p, int fds[HV_PORT_FDS])

@@ -12,6 +12,7 @@ struct conform_hv {
 	const char *name;
 	bool threads;	/* may be called from several threads */
 	bool real_fds;	/* hv_port_fd() can be polled; else pending() is asked */
+	bool shared;	/* a running system's own domain, that cannot end nor have another beside it; its numbers are used by others too */
 	void *(*begin)(void); /* an empty world; ctx of the others */
 	void (*end)(void *ctx);
 	hv_domid_t (*domain)(void *ctx, const char *name);
@@ -19,7 +20,7 @@ struct conform_hv {
 	int (*open)(void *ctx, const struct hv_open *o, struct hv **out);
 	void (*kill)(void *ctx, struct hv *hv);
 	bool (*pending)(void *ctx, const struct hv_port *p);
-	struct hv_usage (*total)(void *ctx, hv_domid_t dom); /* granted and ports that the provider still keeps of dom */
+	struct hv_usage (*total)(void *ctx, hv_domid_t dom); /* granted and ports that the provider still keeps of dom; NULL if shared */
 };
 
 /* Runs the whole suite; the number of failed tests. */

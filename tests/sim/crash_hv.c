@@ -249,7 +249,7 @@ static int op_domain_state(struct hv *hv, hv_domid_t dom)
 
 static const struct hv_ops ops = {
 	.name = "crash",
-	.features = HV_FEAT_MASK,
+	.features = HV_FEAT_MASK | HV_FEAT_WHY | HV_FEAT_BUSY | HV_FEAT_REGRANT,
 	.alloc = op_alloc,
 	.grant = op_grant,
 	.ungrant = op_ungrant,

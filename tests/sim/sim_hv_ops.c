@@ -407,6 +407,7 @@ static int op_domain_state(struct hv *hv, hv_domid_t dom)
 
 const struct hv_ops sim_hv_ops = {
 	.name = "sim",
+	.features = HV_FEAT_WHY | HV_FEAT_BUSY | HV_FEAT_REGRANT,
 	.close = op_close,
 	.map = op_map,
 	.unmap = op_unmap,

@@ -1,0 +1,113 @@
+/* The provider xen keeps the contract of hv.h: run in dom0 of the emulated machine (tests/xen/cases/conform.sh), which is
+ * both ends at once. It grants its pages to itself (gntalloc) and binds its own ports; the hypervisor makes no difference. */
+#include "tests/conform/conform_hv.c"
+
+#include <signal.h>
+#include <stdio.h>
+#include <sys/wait.h>
+
+static int world;
+
+static void *begin(void) { return &world; }
+static void end(void *ctx) { (void)ctx; }
+
+static hv_domid_t domain(void *ctx, const char *name)
+{
+	(void)ctx;
+	(void)name;
+	return 0;
+}
+
+static int open_xen(void *ctx, const struct hv_open *o, struct hv **out)
+{
+	(void)ctx;
+	return hv_open("xen", o, out);
+}
+
+static void end_xen(void *ctx, struct hv *hv)
+{
+	(void)ctx;
+	hv_close(hv);
+}
+
+static const struct conform_hv xen = {
+	.name = "xen",
+	.threads = true,
+	.real_fds = true,
+	.shared = true,
+	.begin = begin,
+	.end = end,
+	.domain = domain,
+	.open = open_xen,
+	.kill = end_xen,
+};
+
+/* ---- what only this provider has */
+
+/* An event that somebody read stays masked over his death: nothing wakes his successor until it has cleared the port. */
+static void an_event_read_by_the_dead_is_unmasked(void **state)
+{
+	struct world *w = *state;
+	struct hv_port *fe, *be;
+	int fds[HV_PORT_FDS];
+	uint32_t port;
+	pid_t pid;
+
+	assert_int_equal(hv_port_alloc(w->fe, 0, &fe), 0);
+	be = bound(w, fe);
+	assert_int_equal(hv_port_fds(be, fds), 1);
+	assert_int_equal(hv_port_notify(fe), 0);
+	assert_true(pending(w, be, true));
+	pid = fork();
+	if (pid == 0)
+		_exit(read(fds[0], &port, sizeof(port)) != sizeof(port));
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+	assert_int_equal(hv_port_notify(fe), 0);
+	assert_false(pending(w, be, false));
+	hv_port_clear(be);
+	assert_int_equal(hv_port_notify(fe), 0);
+	assert_true(pending(w, be, true));
+}
+
+static void a_killed_stub_leaves_the_pages_whole(void **state)
+{
+	struct world *w = *state;
+	hv_gref_t g[2] = {grant(w, 0, false), grant(w, 1, false)};
+	int ready[2];
+	void *again;
+	pid_t pid;
+	char c;
+
+	assert_int_equal(pipe(ready), 0);
+	pid = fork();
+	if (pid == 0) {
+		struct hv *be = open_as(w, HV_STUB, w->dom, NULL);
+		struct hv_map m = {.gref = g[0]};
+		void *ring;
+
+		if (hv_map(be, w->dom, &m, 1) || hv_map_ring(be, w->dom, &g[1], 1, &ring))
+			_exit(1);
+		*(char *)m.addr = *(char *)ring = 99;
+		_exit(write(ready[1], "x", 1) == 1 && pause() ? 2 : 3);
+	}
+	assert_int_equal(read(ready[0], &c, 1), 1);
+	assert_int_equal(hv_map_ring(w->be, w->dom, &g[1], 1, &again), 0); /* a standby has the ring at the same time */
+	assert_int_equal(*(char *)again, 99);
+	kill(pid, SIGKILL);
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+	*(char *)again = 98;
+	assert_int_equal(page(w, 0)[0], 99);
+	assert_int_equal(page(w, 1)[0], 98);
+	close(ready[0]);
+	close(ready[1]);
+}
+
+int main(void)
+{
+	const struct CMUnitTest t[] = {
+		T(an_event_read_by_the_dead_is_unmasked),
+		T(a_killed_stub_leaves_the_pages_whole),
+	};
+
+	return conform_hv_run(&xen) + cmocka_run_group_tests_name("xen's own", t, NULL, NULL);
+}
