@@ -32,13 +32,23 @@ static struct hv *open_as(struct world *w, enum hv_role role, hv_domid_t guest, 
 	return hv;
 }
 
+/* The guest's memory is reached by these alone: it may be another machine's. */
+static char peek(const char *at) { return P->peek ? P->peek(at) : *at; }
+static void fill(char *at, char byte, size_t n)
+{
+	if (P->fill)
+		P->fill(at, byte, n);
+	else
+		memset(at, byte, n);
+}
+
 static void *pages(struct hv *hv, size_t n, int first)
 {
 	void *m;
 
 	assert_int_equal(hv_alloc(hv, n, &m), 0);
 	for (size_t i = 0; i < n; i++)
-		memset((char *)m + i * BH_PAGE_SIZE, first + (int)i, BH_PAGE_SIZE);
+		fill((char *)m + i * BH_PAGE_SIZE, (char)(first + (int)i), BH_PAGE_SIZE);
 	return m;
 }
 
@@ -141,8 +151,8 @@ static void memory_is_zeroed_and_bounded(void **state)
 	assert_int_equal(hv_free(w->fe, m, 8), 0);
 	assert_int_equal(hv_alloc(w->fe, 8, &v), 0);
 	m = v;
-	for (size_t i = 0; i < 8 * BH_PAGE_SIZE; i++)
-		assert_int_equal(m[i], 0);
+	for (size_t i = 0; i < 8 * BH_PAGE_SIZE; i += P->peek ? 1000 : 1)
+		assert_int_equal(peek(m + i), 0);
 	assert_int_equal(hv_free(w->fe, m, 8), 0);
 	assert_int_equal(hv_free(w->fe, m, 8), -EINVAL);
 }
@@ -193,7 +203,7 @@ static void a_mapped_grant_cannot_be_ended(void **state)
 	if (!has(w, HV_FEAT_BUSY)) { /* what is given back is another page; the other end keeps its own */
 		assert_int_equal(hv_ungrant(w->fe, g, 2, NULL), 0);
 		*(char *)m = 33;
-		assert_int_equal(page(w, 0)[0], 1);
+		assert_int_equal(peek(page(w, 0)), 1);
 		unmap(w, m);
 		return;
 	}
@@ -202,7 +212,7 @@ static void a_mapped_grant_cannot_be_ended(void **state)
 	assert_int_equal(st[1], 0);
 	assert_usage(w->fe, 0, 1, 0);
 	*(char *)m = 33; /* still whole */
-	assert_int_equal(page(w, 0)[0], 33);
+	assert_int_equal(peek(page(w, 0)), 33);
 	unmap(w, m);
 	assert_int_equal(hv_ungrant(w->fe, g, 1, st), 0);
 }
@@ -328,11 +338,13 @@ static void a_destroyed_domain_is_gone(void **state)
 
 static bool pending(struct world *w, struct hv_port *p, bool want)
 {
-	if (P->real_fds) {
+	if (P->real_fds && hv_port_fd(p) >= 0) {
 		struct pollfd f = {.fd = hv_port_fd(p), .events = POLLIN};
 
 		return poll(&f, 1, want ? 5000 : 0) == 1;
 	}
+	for (int tries = 500; want && tries && !P->pending(w->ctx, p); tries--)
+		nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
 	return P->pending(w->ctx, p);
 }
 

@@ -11,7 +11,7 @@
 struct conform_hv {
 	const char *name;
 	bool threads;	/* may be called from several threads */
-	bool real_fds;	/* hv_port_fd() can be polled; else pending() is asked */
+	bool real_fds;	/* hv_port_fd() can be polled; where it is -1, and without, pending() is asked */
 	bool shared;	/* a running system's own domain, that cannot end nor have another beside it; its numbers are used by others too */
 	void *(*begin)(void); /* an empty world; ctx of the others */
 	void (*end)(void *ctx);
@@ -20,6 +20,9 @@ struct conform_hv {
 	int (*open)(void *ctx, const struct hv_open *o, struct hv **out);
 	void (*kill)(void *ctx, struct hv *hv);
 	bool (*pending)(void *ctx, const struct hv_port *p);
+	/* NULL: the frontend's memory is the test's own. Else its addresses mean something elsewhere. */
+	char (*peek)(const char *at);
+	void (*fill)(char *at, char byte, size_t n);
 	struct hv_usage (*total)(void *ctx, hv_domid_t dom); /* granted and ports that the provider still keeps of dom; NULL if shared */
 };
 

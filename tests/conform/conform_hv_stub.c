@@ -54,8 +54,8 @@ static void mapped_pages_are_shared(void **state)
 	assert_int_equal(x[0], 4);
 	assert_int_equal(y[BH_PAGE_SIZE - 1], 10);
 	x[17] = 77;
-	page(w, 9)[5] = 55;
-	assert_int_equal(page(w, 3)[17], 77);
+	fill(page(w, 9) + 5, 55, 1);
+	assert_int_equal(peek(page(w, 3) + 17), 77);
 	assert_int_equal(y[5], 55);
 	assert_usage(w->be, 2, 0, 0);
 	assert_usage(w->fe, 0, 2, 0);
@@ -182,7 +182,7 @@ static void one_page_may_be_mapped_often(void **state)
 		a2 = map(w, a, true);
 		*(char *)a1 = 42;
 		assert_int_equal(*(char *)a2, 42);
-		assert_int_equal(page(w, 5)[0], 42);
+		assert_int_equal(peek(page(w, 5)), 42);
 		return;
 	}
 	b = grant(w, 5, false);
@@ -234,9 +234,9 @@ static void rings_are_contiguous_over_scattered_pages(void **state)
 		assert_int_equal(ring[i * BH_PAGE_SIZE], i < 4 ? (int)order[i] + 1 : i == 4 ? 101 : 64);
 	/* Over the seam of two pages, as a struct in a multi-page ring lies. */
 	memset(ring + BH_PAGE_SIZE - 4, 9, 8);
-	assert_int_equal(page(w, 40)[BH_PAGE_SIZE - 1], 9);
-	assert_int_equal(page(w, 3)[3], 9);
-	assert_int_equal(page(w, 3)[4], 4);
+	assert_int_equal(peek(page(w, 40) + BH_PAGE_SIZE - 1), 9);
+	assert_int_equal(peek(page(w, 3) + 3), 9);
+	assert_int_equal(peek(page(w, 3) + 4), 4);
 	assert_int_equal(((char *)data)[0], 9);
 	assert_usage(w->be, 7, 0, 0);
 	assert_int_equal(hv_unmap_ring(w->be, ring, 5), -EINVAL);
@@ -297,12 +297,12 @@ static void copies_go_both_ways_inside_a_page(void **state)
 	assert_int_equal(c[3].status, -EINVAL); /* runs out of the page */
 	assert_int_equal(c[4].status, -EINVAL);
 	assert_int_equal(c[5].status, 0);
-	assert_int_equal(page(w, 10)[99], 11);
-	assert_int_equal(page(w, 10)[100], 7);
-	assert_int_equal(page(w, 10)[149], 7);
-	assert_int_equal(page(w, 10)[150], 11);
-	assert_int_equal(page(w, 10)[BH_PAGE_SIZE - 1], 7);
-	assert_int_equal(page(w, 11)[0], 12);
+	assert_int_equal(peek(page(w, 10) + 99), 11);
+	assert_int_equal(peek(page(w, 10) + 100), 7);
+	assert_int_equal(peek(page(w, 10) + 149), 7);
+	assert_int_equal(peek(page(w, 10) + 150), 11);
+	assert_int_equal(peek(page(w, 10) + BH_PAGE_SIZE - 1), 7);
+	assert_int_equal(peek(page(w, 11)), 12);
 	assert_int_equal(buf[BH_PAGE_SIZE - 1], 12);
 	assert_int_equal(hv_copy(w->be, w->dom, c, 2), 0);
 	assert_int_equal(hv_copy(w->be, 4711, c, 1), -EPERM);

@@ -94,6 +94,19 @@ done_well() {
 	gone "$1"
 }
 
+# field DOMID KEY [VDEV]: of the disk's status.
+field() { bulkhead status "$1" "${3:-xvda}" --json | jq -r ".[0].$2"; }
+# tell NAME COMMAND: to a guest whose job is shell.
+tell() { printf '%s\n' "$2" >"$(xenstore-read "/local/domain/$(xl domid "$1")/console/tty")"; }
+
+# A number from dom0's command line (DOM0_ARGS="kills=1000"), or the second argument.
+number() { tr ' ' '\n' </proc/cmdline | sed -n "s/^$1=//p" | grep . || echo "$2"; }
+# spread WHAT UNIT: of the numbers that come in, one a line.
+spread() {
+	sort -n | awk -v w="$1" -v u="$2" '{ v[NR] = $1 } function at(p) { i = int(p * NR + 0.999999); return v[i < 1 ? 1 : i] }
+		END { if (NR) printf "OBS %s: n %d, min %s, p50 %s, p90 %s, p99 %s, max %s %s\n", w, NR, v[1], at(.5), at(.9), at(.99), v[NR], u }'
+}
+
 gone() { wait_for 40 "$1 is gone" not xl domid "$1"; }
 not() { ! "$@"; }
 
