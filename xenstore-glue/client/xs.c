@@ -203,6 +203,8 @@ static void ready(struct loop_fd *w, uint32_t events)
 		flush(xs);
 	if (xs->up && events & ~(uint32_t)EPOLLOUT)
 		receive(xs);
+	if (xs->up && xs->ops->alone && !TAILQ_EMPTY(&xs->waiting))
+		xsc_kick(xs);
 	xsc_leave(xs);
 }
 

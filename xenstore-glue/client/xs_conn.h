@@ -5,11 +5,13 @@
 #ifndef BULKHEAD_XENSTORE_GLUE_CLIENT_XS_CONN_H
 #define BULKHEAD_XENSTORE_GLUE_CLIENT_XS_CONN_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
 
 struct xs_conn_ops {
 	const char *name;
+	bool alone; /* a request is sent when the one before it was answered, and whole, by one send() */
 	/* A new descriptor, close-on-exec, or a negative errno. */
 	int (*open)(const char *path);
 	/* Bytes, 0 at the end, -EAGAIN, or another negative errno. */

@@ -126,11 +126,16 @@ struct xsc_req *xsc_req_find(struct xsc *xs, uint32_t id)
 	return NULL;
 }
 
+static bool may_stage(const struct xsc *xs, const struct xsc_req *r)
+{
+	return r->size <= XSC_OUT_SIZE - xs->out_len && (!xs->ops->alone || TAILQ_EMPTY(&xs->sent));
+}
+
 void xsc_reqs_stage(struct xsc *xs)
 {
 	struct xsc_req *r;
 
-	while ((r = TAILQ_FIRST(&xs->waiting)) != NULL && r->size <= XSC_OUT_SIZE - xs->out_len) {
+	while ((r = TAILQ_FIRST(&xs->waiting)) != NULL && may_stage(xs, r)) {
 		memcpy(xs->out + xs->out_len, r->frame, r->size);
 		xs->out_len += r->size;
 		TAILQ_REMOVE(&xs->waiting, r, link);

@@ -2,7 +2,7 @@
 # with xvdb as its canary and the rest as spare disks.
 . /cases/functions.sh
 
-# Options from the kernel's command line, + for a blank: DOM0_ARGS='suite=--only+ring.*'.
+# Options from the kernel's command line, + for a blank, and how long it may take: DOM0_ARGS='suite=--only+ring.* secs=100'.
 suite_options() { sed -n 's/.*suite=\([^ ]*\).*/\1/p' /proc/cmdline | tr + ' '; }
 
 suite_image() { # OPTIONS
@@ -21,7 +21,7 @@ S
 
 # run_suite DISK-OPTIONS SUITE-OPTIONS...: five disks of these options (each with a comma behind it), each with an image of its own. ID: the guest's.
 run_suite() {
-	local options=$1 lines='' v
+	local options=$1 lines='' v secs
 	shift
 	# shellcheck disable=SC2046 # each word is an option
 	suite_image "$@" $(suite_options)
@@ -31,7 +31,8 @@ run_suite() {
 	done
 	RAMDISK=/srv/suite.img MEM=400 guest s suite 0 "disk=[${lines%,}]"
 	ID=$(xl domid s)
-	for _ in $(seq "${SECONDS_LIMIT:-250}"); do
+	secs=$(sed -n 's/.*secs=\([0-9]*\).*/\1/p' /proc/cmdline)
+	for _ in $(seq "${secs:-240}"); do
 		says s 'GUEST suite rc' && break
 		sleep 1
 	done
