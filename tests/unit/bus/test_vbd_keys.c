@@ -309,6 +309,18 @@ static void random_values(void **state)
 	assert_true(taken > 100);
 }
 
+static void marks(void **state)
+{
+	(void)state;
+	assert_true(vbd_marked("/etc/xen/scripts/block-bulkhead"));
+	assert_true(vbd_marked("block-bulkhead"));
+	assert_false(vbd_marked("/etc/xen/scripts/block"));
+	assert_false(vbd_marked("/etc/xen/scripts/not-block-bulkhead"));
+	assert_false(vbd_marked("/block-bulkhead/block"));
+	assert_false(vbd_marked(""));
+	assert_false(vbd_marked(NULL));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -316,7 +328,7 @@ int main(void)
 		cmocka_unit_test(lists),	  cmocka_unit_test(wanted),
 		cmocka_unit_test(offers),	  cmocka_unit_test(asks_come_back),
 		cmocka_unit_test(asks_of_guests), cmocka_unit_test(hostile_asks),
-		cmocka_unit_test(random_values),
+		cmocka_unit_test(random_values),  cmocka_unit_test(marks),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
