@@ -192,7 +192,13 @@ static void appeared(struct sup_dev *d)
 static void take(struct sup_bus *b, uint32_t domid, uint32_t devid)
 {
 	struct sup_dev *d = sup_dev_find(b->sup, domid, devid);
+	char name[32];
 
+	snprintf(name, sizeof(name), "vbd-%u-%u", domid, devid);
+	if (!d && strcmp(b->sup->o.provider, "xen") == 0 && xen_host_bound("", name)) {
+		log_warn("%s: the kernel's own backend has taken it: it is not served here", name);
+		return;
+	}
 	if (!d)
 		d = sup_dev_new(b->sup, domid, devid);
 	if (!d->end)
@@ -253,16 +259,10 @@ static void ask_script(struct sup_bus *b, uint32_t domid, uint32_t devid)
 static void on_scan(enum xenbus_scan_event ev, uint32_t domid, uint32_t devid, void *arg)
 {
 	struct sup_bus *b = (struct sup_bus *)arg;
-	char name[32];
 
 	if (ev != XENBUS_APPEARED || b->sup->stopping)
 		return; /* what vanishes is told by its end, which has to be disconnected first */
-	snprintf(name, sizeof(name), "vbd-%u-%u", domid, devid);
-	if (sup_dev_find(b->sup, domid, devid))
-		take(b, domid, devid);
-	else if (strcmp(b->sup->o.provider, "xen") == 0 && xen_host_bound("", name))
-		log_warn("%s: the kernel's own backend has it: not served here", name);
-	else if (b->sup->o.only_marked)
+	if (b->sup->o.only_marked && !sup_dev_find(b->sup, domid, devid))
 		ask_script(b, domid, devid);
 	else
 		take(b, domid, devid);

@@ -14,7 +14,8 @@ struct xs_conn_ops {
 	bool alone; /* a request is sent when the one before it was answered, and whole, by one send() */
 	/* A new descriptor, close-on-exec, or a negative errno. */
 	int (*open)(const char *path);
-	/* Bytes, 0 at the end, -EAGAIN, or another negative errno. */
+	/* Bytes, 0 at the end, -EAGAIN, or another negative errno. buf of a send begins with a message, and has whole ones, if the
+	 * sends before took whole ones. */
 	ssize_t (*recv)(int fd, void *buf, size_t size);
 	ssize_t (*send)(int fd, const void *buf, size_t len);
 };

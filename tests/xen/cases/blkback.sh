@@ -23,7 +23,7 @@ bound "vbd-$id-51728" vbd
 
 # A driver that is loaded when its device is there already.
 (usleep 1500000; insmod /modules/xen-netback.ko) &
-timed "network-attach, the driver loaded meanwhile" 0 xl network-attach a mac=00:16:3e:00:00:01,bridge=br0
+timed "network-attach, the driver loaded meanwhile" 0 xl network-attach a mac=00:16:3e:00:00:01 bridge=br0
 bound "vif-$id-0" vif
 ask a 'until ip link set eth0 up; do usleep 50000; done; ip addr add 10.9.0.2/24 dev eth0; until ping -c1 -W1 10.9.0.1 >/dev/null; do :; done'
 ask a "$(same xvdb)"
@@ -45,7 +45,7 @@ timed "block-detach of ours" 0 xl block-detach a xvdd
 timed "the kernel's name is ours now" 0 xl block-attach a vdev=xvdc,access=rw,script=block-bulkhead,target=/dev/ram2
 bound "vbd-$id-51744" ""
 timed "network-detach" 0 xl network-detach a 0
-timed "network-attach" 0 xl network-attach a mac=00:16:3e:00:00:01,bridge=br0
+timed "network-attach" 0 xl network-attach a mac=00:16:3e:00:00:01 bridge=br0
 ask a 'until ip link set eth0 up; do usleep 50000; done; ip addr add 10.9.0.2/24 dev eth0; until ping -c1 -W1 10.9.0.1 >/dev/null; do :; done'
 timed "destroy" 0 xl destroy a
 nothing_left "$id"

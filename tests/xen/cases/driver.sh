@@ -15,7 +15,7 @@ pack() {
 	cp /usr/libexec/bulkhead/{bulkhead,bulkheadd,bulkhead-blk,bulkhead-keep,bulkhead-autoprobe} $o/usr/libexec/bulkhead/
 	cp -L /usr/bin/xenstore-{read,ls,exists} $o/usr/bin/
 	ln -s ../libexec/bulkhead/bulkhead $o/usr/bin/bulkhead
-	for f in $o/usr/libexec/bulkhead/* $o/usr/bin/xenstore-*; do LD_TRACE_LOADED_OBJECTS=1 $f; done | awk '$2 == "=>" { print $3 }' | sort -u |
+	for f in $o/usr/libexec/bulkhead/* $o/usr/bin/xenstore-*; do /usr/lib64/ld-linux-x86-64.so.2 --list "$f" 2>/dev/null; done | awk '$2 == "=>" { print $3 }' | sort -u |
 		while read -r l; do cp -L "$l" $o/$lib/; done
 	cp -L /$lib/libgcc_s.so.1 $o/$lib/
 	cat >$o/init <<'I'
@@ -50,6 +50,10 @@ driver_domain() {
 	s=$(xl domid stub)
 }
 no_nodes() { not xenstore-exists "/local/domain/$s/backend/vbd/$1" && not xenstore-exists "/libxl/$1"; }
+
+# What happened there is seen in its console.
+dump_there() { xl domid stub >/dev/null && (ask stub 'cat /run/bulkhead/log; bulkhead status; xenstore-ls backend; ps'); console stub | tail -60; }
+trap 'rc=$?; [ $rc = 0 ] || { dump_there; dump; }; cleanup' EXIT
 
 pack
 RAMDISK=/srv/stub.img MEM=400 config stub none 0 'driver_domain=1'
