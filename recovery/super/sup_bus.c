@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define LOOK_AGAIN_NS (50 * NS_PER_MS)
 
@@ -356,24 +357,30 @@ void sup_bus_close(struct sup *s)
 
 /* ---- telling */
 
+/* Our script in the place of the one that the disk came with: libxl reads the node when it has seen InitWait. Xen's own `block`
+ * would make a loop device that nobody uses, and fail if the guest has connected before. */
+static void put_script(const struct sup_dev *d, struct xs_kvs *kvs, bool found)
+{
+	const char *slash = strrchr(d->wanted.script, '/');
+	char path[sizeof(d->wanted.script) + sizeof(VBD_SCRIPT)];
+
+	if (!slash || d->sup->bus->self)
+		return;
+	snprintf(path, sizeof(path), "%.*s/" VBD_SCRIPT, (int)(slash - d->wanted.script), d->wanted.script);
+	if (!found || access(path, X_OK) == 0)
+		xs_kv_set(kvs, "script", "%s", path);
+}
+
 void sup_bus_offer(struct sup_dev *d)
 {
 	struct xs_kvs *kvs = &d->sup->bus->kvs;
 
 	kvs->n = 0;
 	if (d->end && vbd_offer_write(&d->offer, kvs) == 0) {
+		put_script(d, kvs, true);
 		xenbus_end_error(d->end, NULL);
 		xenbus_end_ready(d->end, kvs);
 	}
-}
-
-/* Our script in the place of the one that the disk came with: libxl reads the node when it has seen InitWait. */
-static void put_script(const struct sup_dev *d, struct xs_kvs *kvs)
-{
-	const char *slash = strrchr(d->wanted.script, '/');
-
-	if (slash)
-		xs_kv_set(kvs, "script", "%.*s/" VBD_SCRIPT, (int)(slash - d->wanted.script), d->wanted.script);
 }
 
 bool sup_bus_refuse(struct sup_dev *d, bool passes)
@@ -395,7 +402,7 @@ bool sup_bus_refuse(struct sup_dev *d, bool passes)
 	}
 	b->kvs.n = 0;
 	xs_kv_set(&b->kvs, "hotplug-error", "%s", d->text);
-	put_script(d, &b->kvs);
+	put_script(d, &b->kvs, false); /* if it is not there, that fails as well */
 	xenbus_end_refuse(d->end, d->text, &b->kvs);
 	return true;
 }
