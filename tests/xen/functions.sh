@@ -172,15 +172,14 @@ told() { grep -q "$1" /tmp/out || { cat /tmp/out; fail "xl does not say '$1'"; }
 # ask NAME COMMAND: in a guest whose job is the shell; fails when the command does. Its output is in the guest's log.
 asked=0
 ask() {
-	local tty
-	tty=$(xenstore-read "/local/domain/$(xl domid "$1")/console/tty")
 	asked=$((asked + 1))
-	echo "( $2 ); echo \"AN\"SWER$asked=\$?" >"$tty"
+	tell "$1" "( $2 ); echo \"AN\"SWER$asked=\$?"
 	wait_for "${3:-20}" "$1's answer to: $2" says "$1" "ANSWER$asked="
 	says "$1" "ANSWER$asked=0" || { console "$1" | tail -5; fail "$1: $2"; }
 }
 # The shell's end, and with it the guest's.
-leave() { echo exit >"$(xenstore-read "/local/domain/$(xl domid "$1")/console/tty")"; }
+leave() { tell "$1" exit; }
+
 # same DEV: the command for a guest that writes to its disk, and reads the same back from there.
 same() {
 	echo "dd if=/dev/urandom of=/tmp/$1 bs=1M count=4 2>/dev/null; dd if=/tmp/$1 of=/dev/$1 bs=1M conv=fsync 2>/dev/null;" \

@@ -2,6 +2,7 @@
 # attached, detached, destroyed, with our stub, bulkheadd and bulkhead-autoprobe killed.
 # limit: 150 s
 . /cases/functions.sh
+export RAMDISK=/boot/small.img MEM=256
 bus=/sys/bus/xen-backend
 for m in xen-blkback llc stp bridge; do insmod /modules/$m.ko || fail "insmod $m"; done
 ip link add br0 type bridge && ip link set br0 up && ip addr add 10.9.0.1/24 dev br0 || fail "bridge"

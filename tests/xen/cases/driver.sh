@@ -2,6 +2,7 @@
 # under verified I/O, disks attached, detached, refused; guests and the domain itself destroyed.
 # limit: 200 s
 . /cases/functions.sh
+export RAMDISK=/boot/small.img MEM=256
 
 # The smallest system: busybox, our programs, xenstore's tools.
 pack() {
@@ -56,9 +57,9 @@ dump_there() { xl domid stub >/dev/null && (ask stub 'cat /run/bulkhead/log; bul
 trap 'rc=$?; [ $rc = 0 ] || { dump_there; dump; }; cleanup' EXIT
 
 pack
-RAMDISK=/srv/stub.img MEM=400 config stub none 0 'driver_domain=1'
+RAMDISK=/srv/stub.img config stub none 0 'driver_domain=1'
 driver_domain
-guest a verify 15 'disk=["vdev=xvda,access=rw,backend=stub,target=/srv/a.img"]'
+guest a copy 15 'disk=["vdev=xvda,access=rw,backend=stub,target=/srv/a.img"]'
 id=$(xl domid a)
 wait_for 20 "the disk is connected" says a 'GUEST DISK'
 for _ in $(seq 10); do ask stub "usleep 300000; bulkhead kill $id xvda"; done
@@ -66,7 +67,7 @@ ask stub "bulkhead status"
 done_well a
 wait_for 10 "the nodes are gone" no_nodes "$id"
 
-MEM=700 config b shell 0 'disk=["vdev=xvda,access=rw,backend=stub,target=/dev/ram0"]'
+config b shell 0 'disk=["vdev=xvda,access=rw,backend=stub,target=/dev/ram0"]'
 timed "create" 0 xl create /srv/b.cfg
 wait_for 40 "b is up" says b "GUEST UP"
 wait_for 20 "its disk" says b "GUEST DISK"

@@ -2,6 +2,7 @@
 # the reason is shown by xl. Nothing of xl's waits for a time-out.
 # limit: 120 s
 . /cases/functions.sh
+export RAMDISK=/boot/small.img MEM=256
 start_world
 for f in a b c; do truncate -s 64M /srv/$f.img; done
 config a shell 0 'disk=["format=raw,vdev=xvda,access=rw,target=/srv/a.img", "phy:/dev/ram0,xvdb,w",

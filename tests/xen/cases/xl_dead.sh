@@ -2,6 +2,7 @@
 # guest, and a disk of QEMU's beside ours.
 # limit: 200 s
 . /cases/functions.sh
+export RAMDISK=/boot/small.img MEM=256
 start_world
 truncate -s 64M /srv/a.img /srv/b.img /srv/q.img
 our="script=block-bulkhead"
