@@ -33,7 +33,7 @@ mv /dev/xen/away /dev/xen/gntdev
 mv /dev/xen/evtchn /dev/xen/away
 says_that "/dev/xen/evtchn is not there: modprobe xen-evtchn" 1 bulkhead start
 mv /dev/xen/away /dev/xen/evtchn
-if umount /proc/xen; then
+if umount -l /proc/xen; then
 	says_that "mount -t xenfs xenfs /proc/xen" 1 bulkhead start --provider xen
 	mount -t xenfs xenfs /proc/xen
 else
@@ -48,15 +48,18 @@ unset XENSTORED_PATH
 says_that "xl create" 1 bulkhead create A
 rm -f /run/bulkhead/log
 
-note "a libxenctrl that does not fit, as far as the hypervisor's answer goes"
-timeout 20 strace -f -o /dev/null -P /dev/xen/privcmd -P /dev/xen/hypercall -e inject=ioctl:error=EACCES:when=1 \
-	bulkheadd --runtime-dir /run/other --provider xen >/tmp/version 2>&1 &
-wait_for 10 "bulkheadd's word" grep -q "libxenctrl\|no keeper" /tmp/version
-kill "$(cat /run/other/bulkheadd.pid)" # not its tracer, which would leave it alone
-wait $!
-cat /tmp/version
+note "a libxenctrl that does not fit, as far as the hypervisor's answer goes: to one of the first calls, the others are its own probes"
+for n in 1 2 3; do
+	rm -rf /run/other
+	timeout 20 strace -f -o /dev/null -P /dev/xen/privcmd -e inject=ioctl:error=EACCES:when=$n \
+		bulkheadd --runtime-dir /run/other --provider xen >/tmp/version 2>&1 &
+	wait_for 10 "bulkheadd's word" grep -q "no keeper" /tmp/version
+	kill "$(cat /run/other/bulkheadd.pid)" # not its tracer, which would leave it alone
+	wait $!
+	! grep libxenctrl /tmp/version || break
+done
 [ "$(grep -c "libxenctrl is for Xen 4.17, this is 4.17: ends of domains are learnt from xenstore only" /tmp/version)" = 1 ] ||
-	bad "bulkheadd does not say once that libxenctrl does not fit"
+	bad "bulkheadd does not say once that libxenctrl does not fit: $(cat /tmp/version)"
 
 start_world
 [ "$(verdict keeper)$(verdict supervisor)" = okok ] || bad "the doctor: keeper and supervisor run, but: $(bulkhead doctor)"
