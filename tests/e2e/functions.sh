@@ -57,7 +57,7 @@ world_up() {
 	local late=()
 	# Sanitized code is many times as slow: what is late there is not hung.
 	case $BUILD in *-address* | *-thread*) late=(--hang-ms 500) ;; esac
-	bh start "${late[@]}" "$@" >"$T/start" 2>&1 || fail "bulkhead start: $(cat "$T/start")"
+	bh start --provider local "${late[@]}" "$@" >"$T/start" 2>&1 || fail "bulkhead start: $(cat "$T/start")"
 	at_exit world_down
 }
 world_down() { bh stop >/dev/null 2>&1; }

@@ -24,7 +24,7 @@ says "auto, local or xen" 100 bh start --provider zen
 bh doctor --json --provider local >"$T/doctor" || fail "the doctor finds fault with provider local: $(cat "$T/doctor")"
 [ "$(jq -r '.ok, (.points[] | select(.name == "keeper").verdict)' "$T/doctor" | xargs)" = "true missing" ] ||
 	fail "no keeper runs, but the doctor says: $(cat "$T/doctor")"
-world_up --provider=local
+world_up
 bh doctor --json --provider local >"$T/doctor" || fail "the doctor finds fault with a world that works: $(cat "$T/doctor")"
 [ "$(jq -r '.points[] | select(.name == "keeper" or .name == "supervisor").verdict' "$T/doctor" | xargs)" = "ok ok" ] ||
 	fail "keeper and supervisor run, but the doctor says: $(cat "$T/doctor")"

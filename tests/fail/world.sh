@@ -26,7 +26,7 @@ world_with() { # PROGRAM
 	mkdir "$T/libexec"
 	for p in "$BUILD"/bin/*; do ln -s "$p" "$T/libexec"; done
 	ln -sf "$FAIL/bin/$1" "$T/libexec/$1"
-	BULKHEAD_LIBEXEC=$T/libexec bh start >"$T/start" 2>&1 || fail "bulkhead start: $(cat "$T/start")"
+	BULKHEAD_LIBEXEC=$T/libexec bh start --provider local >"$T/start" 2>&1 || fail "bulkhead start: $(cat "$T/start")"
 	wait_for 10 "domain A" bh create A
 	truncate -s 0 "$T/img"
 	truncate -s 8M "$T/img"

@@ -62,7 +62,7 @@ done
 	bad "bulkheadd does not say once that libxenctrl does not fit: $(cat /tmp/version)"
 
 start_world
-[ "$(verdict keeper)$(verdict supervisor)" = okok ] || bad "the doctor: keeper and supervisor run, but: $(bulkhead doctor)"
+[ "$(verdict keeper)$(verdict supervisor)$(verdict autoprobe)" = okokok ] || bad "the doctor: all runs, but: $(bulkhead doctor)"
 
 note "a guest and its stub's confinement"
 dd if=/dev/zero of=/srv/a.img bs=1M count=64 status=none
