@@ -25,7 +25,9 @@ struct blk_grants {
 	struct hv *hv;
 	hv_domid_t dom;
 	bool persistent;
+	bool no_more; /* the host lets this process map no more */
 	uint32_t limit, count, mask;
+	uint32_t missed; /* pages that were not mapped when all places were taken */
 	int *head; /* hash chains */
 	struct kept *kept;
 	struct kept_list ages;
@@ -121,8 +123,23 @@ static void keep(struct blk_grants *g, hv_gref_t gref, void *addr, bool ro)
 	TAILQ_INSERT_TAIL(&g->ages, k, age);
 }
 
-/* Maps what of the segments is not mapped yet. A page that can not be mapped for writing is tried for reading only: not every
- * provider can say that this was the reason (HV_FEAT_WHY). */
+/* A page that finds no place is copied, which costs far less than a map and an unmap. Now and then one takes the place of the least
+ * recently used, so that what is used most gets there whatever came first. */
+static bool worth_mapping(struct blk_grants *g, unsigned more)
+{
+	return !g->no_more && (g->count + more < g->limit || g->missed++ % BLK_GRANTS_REPLACE == 0);
+}
+
+static void map_no_more(struct blk_grants *g)
+{
+	if (!g->no_more)
+		log_warn("domain %u: no more than %u of its pages can be mapped here (vm.max_map_count, or Xen's maptrack frames): "
+			 "the others are copied", g->dom, g->count);
+	g->no_more = true;
+}
+
+/* Maps of the segments what is not mapped yet and is worth it. A page that can not be mapped for writing is tried for reading only: not
+ * every provider can say that this was the reason (HV_FEAT_WHY). */
 static int map_missing(struct blk_grants *g, const struct blkif_request_segment *seg, unsigned n, bool to_guest)
 {
 	unsigned m = 0;
@@ -136,7 +153,7 @@ static int map_missing(struct blk_grants *g, const struct blkif_request_segment 
 			touch(g, k0); /* so that what follows does not push it out */
 		for (unsigned k = 0; k < m && !there; k++)
 			there = g->map[k].gref == seg[i].gref;
-		if (!there)
+		if (!there && worth_mapping(g, m))
 			g->map[m++] = (struct hv_map){.gref = seg[i].gref};
 	}
 	if (!m)
@@ -151,6 +168,8 @@ static int map_missing(struct blk_grants *g, const struct blkif_request_segment 
 		}
 		if (g->map[k].status == 0)
 			keep(g, g->map[k].gref, g->map[k].addr, ro);
+		else if (g->map[k].status == -ENOMEM)
+			map_no_more(g);
 		else
 			rc = -EIO;
 	}
@@ -163,40 +182,42 @@ void blk_grants_ahead(struct blk_grants *g, const struct blkif_request_segment *
 		map_missing(g, seg, n, false);
 }
 
-static int move_kept(struct blk_grants *g, const struct blkif_request_segment *seg, unsigned n, char *buf, bool to_guest)
+static void copy_later(struct hv_copy *c, const struct blkif_request_segment *s, char *buf, bool to_guest)
 {
-	int rc = map_missing(g, seg, n, to_guest);
-
-	for (unsigned i = 0; rc == 0 && i < n; i++) {
-		size_t off = seg[i].first_sect * 512u, len = (seg[i].last_sect + 1u) * 512u - off;
-		struct kept *k = find(g, seg[i].gref);
-
-		if (!k || (to_guest && k->ro))
-			return -EIO;
-		touch(g, k);
-		if (to_guest)
-			pm_copy((char *)k->addr + off, buf, len);
-		else
-			memcpy(buf, (char *)k->addr + off, len);
-		buf += len;
-	}
-	return rc;
+	*c = (struct hv_copy){.gref = s->gref,
+			      .off = (uint16_t)(s->first_sect * 512u),
+			      .len = (uint16_t)((s->last_sect + 1u - s->first_sect) * 512u),
+			      .to_guest = to_guest,
+			      .local = buf};
 }
 
 int blk_grants_move(struct blk_grants *g, const struct blkif_request_segment *seg, unsigned n, char *buf, bool to_guest)
 {
+	bool mapped = g->persistent && n <= g->limit;
+	unsigned copies = 0;
+	int rc;
+
 	if (n > HV_BATCH_MAX)
 		return -E2BIG;
-	if (g->persistent && n <= g->limit)
-		return move_kept(g, seg, n, buf, to_guest);
-	for (unsigned i = 0; i < n; i++) {
+	rc = mapped ? map_missing(g, seg, n, to_guest) : 0;
+	for (unsigned i = 0; rc == 0 && i < n; i++) {
 		size_t off = seg[i].first_sect * 512u, len = (seg[i].last_sect + 1u) * 512u - off;
+		struct kept *k = mapped ? find(g, seg[i].gref) : NULL;
 
-		g->copy[i] = (struct hv_copy){.gref = seg[i].gref, .off = (uint16_t)off, .len = (uint16_t)len,
-					      .to_guest = to_guest, .local = buf};
+		if (!k) {
+			copy_later(&g->copy[copies++], &seg[i], buf, to_guest);
+		} else if (to_guest && k->ro) {
+			return -EIO;
+		} else {
+			touch(g, k);
+			if (to_guest)
+				pm_copy((char *)k->addr + off, buf, len);
+			else
+				memcpy(buf, (char *)k->addr + off, len);
+		}
 		buf += len;
 	}
-	return n ? only_guests_fault(hv_copy(g->hv, g->dom, g->copy, n)) : 0;
+	return rc || !copies ? rc : only_guests_fault(hv_copy(g->hv, g->dom, g->copy, copies));
 }
 
 int blk_grants_fetch(struct blk_grants *g, const uint32_t *grefs, unsigned npages, size_t bytes, void *buf)

@@ -1,7 +1,7 @@
 /* blkback_grant.h - data between the guest's pages and the stub's buffers, by the CPU only (DESIGN.md section 7).
  *
- * With persistent grants pages stay mapped, the least recently used going first when there are too many; without them,
- * batched grant copy. Threads: one a queue. When the provider itself is lost, these functions end the process.
+ * With persistent grants pages stay mapped, as many as there are places for; what finds none, and all without persistent grants, goes
+ * by batched grant copy. Threads: one a queue. When the provider itself is lost, these functions end the process.
  */
 #ifndef BULKHEAD_BACKEND_BLK_BLKBACK_GRANT_H
 #define BULKHEAD_BACKEND_BLK_BLKBACK_GRANT_H
@@ -13,6 +13,9 @@
 
 #include <xen/event_channel.h>
 #include <xen/io/blkif.h>
+
+/* When all places are taken, one of so many pages that find none takes that of the least recently used. */
+#define BLK_GRANTS_REPLACE 32u
 
 struct blk_grants;
 

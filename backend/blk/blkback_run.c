@@ -88,7 +88,7 @@ static bool get_buffer(struct pass *p, struct blk_work *w)
 		return true;
 	w->buf = p->no_buffers ? NULL : blk_pool_get(p->q->pool, (uint32_t)((len + BH_PAGE_SIZE - 1) / BH_PAGE_SIZE));
 	p->no_buffers = !w->buf;
-	w->iov = (struct iovec){w->buf, len};
+	w->iov = (struct iovec){MUTANT(GUEST_PAGES) ? (void *)p->q->ring.sring : w->buf, len};
 	return w->buf != NULL;
 }
 

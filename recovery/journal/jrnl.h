@@ -29,6 +29,7 @@ enum jrnl_mutant {
 	MUTANT_NO_BARRIER,	 /* a barrier does not wait for what is in front of it */
 	MUTANT_FLUSH_UNSAID,	 /* a failed flush is not stored */
 	MUTANT_FLUSH_PER_QUEUE,	 /* it is stored for its queue only */
+	MUTANT_GUEST_PAGES,	 /* the engine works on the guest's own memory */
 	/* done, publish */
 	MUTANT_LEAVE_EARLY,	 /* the range table is left before DONE is stored */
 	MUTANT_FREE_AT_DONE,	 /* a slot is free for others when done, not when published */

@@ -45,6 +45,7 @@ struct xen {
 struct xen_port {
 	struct hv_port p;
 	xenevtchn_handle *evtchn;
+	bool unmasked; /* by us, and not read from since */
 };
 
 static struct xen *xen_of(struct hv *hv) { return CONTAINER_OF(hv, struct xen, hv); }
@@ -342,16 +343,16 @@ static int op_port_notify(struct hv_port *p)
 	return xenevtchn_notify(((struct xen_port *)p)->evtchn, p->number) ? -EPIPE : 0;
 }
 
-/* An event that was read stays masked until somebody unmasks it, over the reader's death too: so unmask in any case, which
- * harms nothing when it was not masked. */
+/* An event that was read stays masked until somebody unmasks it, over the reader's death too: so it is unmasked the first time in
+ * any case, which harms nothing when it was not masked. The descriptor has one port, which tells nothing while it is masked: so
+ * one read empties it. */
 static int op_port_clear(struct hv_port *p)
 {
-	xenevtchn_handle *e = ((struct xen_port *)p)->evtchn;
-	int was = 0, port;
+	struct xen_port *x = CONTAINER_OF(p, struct xen_port, p);
+	int port = xenevtchn_pending(x->evtchn), was = port >= 0 && (hv_evtchn_t)port == p->number;
 
-	while ((port = xenevtchn_pending(e)) >= 0)
-		was |= (hv_evtchn_t)port == p->number;
-	xenevtchn_unmask(e, p->number);
+	if (was || !x->unmasked)
+		x->unmasked = xenevtchn_unmask(x->evtchn, p->number) == 0;
 	return was;
 }
 

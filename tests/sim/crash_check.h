@@ -16,6 +16,7 @@
  *   BROKEN         a legal guest's device is never declared broken
  *   DATA           what reaches the disk is what the guest wrote
  *   INNOCENT       nobody is given up as poison who did not kill
+ *   OWN-BUFFERS    the engine is never given memory of the guest
  *   GONE           nothing is done again for a domain that is gone
  */
 #ifndef BULKHEAD_TESTS_SIM_CRASH_CHECK_H

@@ -120,6 +120,8 @@ static void disk_submit(struct engine_queue *q, struct engine_req *r)
 		d->poisoned();
 	if (!s->generation)
 		crash_violation(d->check, "ONE-WRITER", "a request before the disk was owned");
+	if (r->iov && d->is_guests && d->is_guests(r->iov->iov_base, r->iov->iov_len))
+		crash_violation(d->check, "OWN-BUFFERS", "the engine is given memory of the guest");
 	while (i < d->nops && d->op[i].used)
 		i++;
 	d->nops = MAX(d->nops, i + 1);

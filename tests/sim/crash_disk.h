@@ -47,6 +47,8 @@ struct crash_disk {
 	void (*point)(void); /* the process may die here */
 	/* The number of its request; NULL: guessed. */
 	unsigned (*whose)(const struct engine *e, unsigned queue, const struct engine_req *r);
+	/* Does any of these bytes belong to a guest? NULL: not known. */
+	bool (*is_guests)(const void *mem, size_t bytes);
 	void (*poisoned)(void); /* and dies here, of its own fault */
 	unsigned nops;	     /* in the table's beginning */
 	/* Last: cleared by their lengths only. */

@@ -317,3 +317,8 @@ void crash_hv_kill(struct hv *stub)
 void crash_hv_shutdown(void) { world.shut = true; }
 
 bool crash_hv_pending(const struct hv_port *p) { return world.end[port(p)->channel][port(p)->side].readable; }
+
+bool crash_hv_is_guests(const void *mem, size_t bytes)
+{
+	return (const char *)mem < world.pages + PAGES * BH_PAGE_SIZE && (const char *)mem + bytes > world.pages;
+}

@@ -22,6 +22,8 @@ struct hv *crash_hv_stub(void);
 void crash_hv_kill(struct hv *stub);
 /* What hv_domain_state() says from now on. */
 void crash_hv_shutdown(void);
+/* Does any of these bytes belong to the guest? */
+bool crash_hv_is_guests(const void *mem, size_t bytes);
 /* Is hv_port_fd(p) readable? */
 bool crash_hv_pending(const struct hv_port *p);
 

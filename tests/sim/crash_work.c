@@ -67,6 +67,7 @@ static const char *const mutants[MUTANT_COUNT] = {
 	[MUTANT_NO_BARRIER] = "no barrier",
 	[MUTANT_FLUSH_UNSAID] = "flush unsaid",
 	[MUTANT_FLUSH_PER_QUEUE] = "flush per queue",
+	[MUTANT_GUEST_PAGES] = "guest pages",
 	[MUTANT_LEAVE_EARLY] = "leave early",
 	[MUTANT_FREE_AT_DONE] = "free at done",
 	[MUTANT_PUBLISH_FIRST] = "publish first",

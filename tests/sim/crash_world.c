@@ -398,6 +398,7 @@ static void setup(struct crash_world *w)
 	w->disk.unit = wl->unit ? wl->unit : 1;
 	w->disk.poisoned = poisoned;
 	w->disk.whose = whose;
+	w->disk.is_guests = crash_hv_is_guests;
 	connect(w);
 	if (wl->base)
 		age(w);
