@@ -2,6 +2,13 @@
 # (XEN_LIMIT= seconds); xen-shell: a prompt in dom0 with this build in it.
 XEN_CASES := disk
 XEN_LIMIT ?= 330
+# Programs for cases in dom0.
+XEN_TOOLS := $(patsubst %.c,$(B)/%,$(wildcard tests/xen/*.c))
+$(XEN_TOOLS:%=%.o): MODFLAGS := -std=gnu17
+$(XEN_TOOLS): $(B)/%: $(B)/%.o
+	$(if $(Q),@echo "  LD      $@")
+	$(Q)$(CC) -o $@ $^ $(LDFLAGS_ALL) -lxenctrl
+tests: $(XEN_TOOLS)
 deps-xen: ; @tools/deps build xen
 progs-xen: deps-xen
 	@$(MAKE) --no-print-directory -j$$(nproc) progs tests
