@@ -1,12 +1,12 @@
 # The same jobs in one guest on several disks in turn, interleaved in rounds: Linux's blkback, QEMU's qdisk, and ours, one disk for each
 # set of options, with a standby. Ratios within each round, and how long dom0 runs for one I/O. Long: not for CI.
-# DOM0_ARGS may say: jobs=rw-bs-depth+... rounds= secs= (of a job) ours=options/options (+ for the comma). Jobs named trace-... count
+# DOM0_ARGS may say: jobs=rw-bs-depth+... rounds= secs= (of a job) sets=options/options (+ for the comma). Jobs named trace-... count
 # the system calls of our stubs instead.
 # limit: 900 s
 . /cases/functions.sh
 exec > >(tee /dev/console) 2>&1 # who waits sees that it goes on
-jobs=randread-4k-1+randwrite-4k-1+randread-4k-32+randwrite-4k-32+read-128k-8+write-128k-8 rounds=3 secs=2 ours=aio=uring/aio=threads
-for w in $(cat /proc/cmdline); do case $w in jobs=* | rounds=* | secs=* | ours=*) eval "${w%%=*}='${w#*=}'" ;; esac; done
+jobs=randread-4k-1+randwrite-4k-1+randread-4k-32+randwrite-4k-32+read-128k-8+write-128k-8 rounds=3 secs=2 sets=aio=uring/aio=threads/aio=uring+sqpoll=off/aio=uring+sqpoll=off+poll-us=2000/aio=threads+poll-us=2000/aio=uring+poll-us=0
+for w in $(cat /proc/cmdline); do case $w in jobs=* | rounds=* | secs=* | sets=*) eval "${w%%=*}='${w#*=}'" ;; esac; done
 
 requests() { bulkhead status --json | jq ".[] | select(.vdev == \"$1\") | .requests"; }
 
@@ -45,7 +45,7 @@ $1 == "FIG" && $2 !~ /^trace-/ {
 	r = ++n[$2, $3]; v[$2, $3, r] = $4; p50[$2, $3, r] = $5; p99[$2, $3, r] = $6
 }
 END {
-	ndisks = split(disks, disk, ","); split("blkback/qdisk/" ours, name, "/")
+	ndisks = split(disks, disk, ","); split("blkback/qdisk/" sets, name, "/")
 	printf "FIG %-15s %-24s %20s %7s %7s %21s %21s %6s\n", "job", "backend", "IOPS", "p50 us", "p99 us", "to blkback", "to qdisk", "dom0 us"
 	for (i = 1; i <= njobs; i++) for (k = 1; k <= ndisks; k++) {
 		job = order[i]; d = disk[k]
@@ -60,7 +60,7 @@ END {
 
 disks=xvda,xvdb n=2 lines='"phy:/dev/ram0,xvda,w",
 "format=raw,vdev=xvdb,access=rw,backendtype=qdisk,target=/dev/ram1"'
-for o in $(echo "$ours" | tr / ' '); do
+for o in $(echo "$sets" | tr / ' '); do
 	disk=xvd$(echo $n | tr 0-7 a-h)
 	disks=$disks,$disk lines="$lines,
 \"vdev=$disk,access=rw,script=block-bulkhead,target=file:/dev/ram$n,$(echo "$o" | tr + ,)\""
@@ -78,6 +78,6 @@ cputimes /var/log/xen/guest-c.log | watch | tee /srv/times # nothing else runs h
 console c | grep -aE 'blkfront|GUEST'
 says c 'GUEST compare rc=0' || fail "the guest's job failed"
 bulkhead status
-awk -v secs="$secs" -v ours="$ours" -v disks="$disks" "$table" /srv/times
+awk -v secs="$secs" -v sets="$sets" -v disks="$disks" "$table" /srv/times
 gone c
 nothing_left "$id"
