@@ -98,6 +98,30 @@ static void from_4_to_1(struct disk *d)
 	did("b%u", back_state(d));
 }
 
+/* Which ring is served afterwards? */
+static void from_4_to_3(struct disk *d)
+{
+	struct disk old = *d;
+	enum got got;
+
+	io_works(d, "connected");
+	old.q[0] = d->q[0];
+	nap_us(100000); /* a suspend takes longer */
+	disk_make(d, &d->want);
+	disk_ask(d, &d->want);
+	back_gets(d, (unsigned)~S(Connected), suite.patience / 6);
+	back_gets(d, S(Connected), suite.patience / 2);
+	did("b%u", back_state(d));
+	if (back_state(d) != XenbusStateConnected)
+		return;
+	set_state(d, XenbusStateConnected);
+	got = good_io(d, &d->q[0]);
+	if (got == GOT_SILENT)
+		did(good_io(&old, &old.q[0]) == GOT_OKAY ? "old" : "silent");
+	else
+		did("%s", got == GOT_OKAY ? "new" : got_name[got]);
+}
+
 /* A frontend that does not wait for InitWait and says Connected at once. */
 static void from_1_to_4(struct disk *d)
 {
@@ -164,7 +188,7 @@ static void stays_3(struct disk *d)
 /* States that a connected frontend has no business in, but which are no wish to end. */
 static void ignored(struct disk *d)
 {
-	static const unsigned to[] = {3, 7, 8, 3, 4};
+	static const unsigned to[] = {7, 8, 4};
 
 	for (size_t i = 0; i < ARRAY_LEN(to); i++) {
 		set_state(d, to[i]);
@@ -287,8 +311,9 @@ static const struct test tests[] = {
 	{"state.twenty_times", "Reconnecting needs no pause", "io", .bare = true, .run = twenty_times},
 	{"state.stays_3", "A backend that is Connected serves, whether the frontend says so too or not", "b4+served", .bare = true,
 	 .run = stays_3},
-	{"state.ignored", "Initialised, Reconfiguring, Reconfigured of a connected frontend change nothing", "3+7+8+4+served",
-	 .run = ignored},
+	{"state.from_4_to_3", "A guest that was suspended asks anew on a new ring, without closing the old one", "io+b4+new",
+	 .run = from_4_to_3},
+	{"state.ignored", "Reconfiguring and Reconfigured of a connected frontend change nothing", "7+8+4+served", .run = ignored},
 	{"state.unknown_0", "Common sense: state 0 of a frontend ends the connection, not the device", "b6", .run = unknown_0},
 	{"state.number_9", "Common sense: a state that is none is no more than the end of the connection", "b6", .run = number_9},
 	{"state.negative", "The same of a negative number", "b6", .run = negative},
