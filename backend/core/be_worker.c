@@ -118,18 +118,19 @@ struct pace {
 	bool called;		/* by an event, since when nothing was done */
 	unsigned for_nothing;	/* events in a row that brought no work */
 	uint64_t poke_at; /* when to look at the poke socket again */
+	struct clock_lately clock;
 };
 
 static void when_busy(struct be_worker *w, struct pace *p, uint32_t max_us)
 {
 	if (p->idle_since)
-		p->window_us = be_poll_next(p->window_us, max_us, (clock_now() - p->idle_since) / NS_PER_US);
+		p->window_us = be_poll_next(p->window_us, max_us, (clock_lately(&p->clock) - p->idle_since) / NS_PER_US);
 	p->idle_since = 0;
 	p->called = false;
 	p->for_nothing = 0;
-	if (++p->turns % POKE_TURNS == 0 && clock_now() >= p->poke_at) {
+	if (++p->turns % POKE_TURNS == 0 && clock_lately(&p->clock) >= p->poke_at) {
 		answer_pokes(w);
-		p->poke_at = clock_now() + POKE_NS;
+		p->poke_at = clock_lately(&p->clock) + POKE_NS;
 	}
 }
 
@@ -143,7 +144,7 @@ static uint64_t deaf_for(const struct pace *p)
 
 static void when_idle(struct be_worker *w, struct pace *p, bool fencing, uint32_t max_us)
 {
-	uint64_t now = clock_now(), timeout = UINT64_MAX, deaf;
+	uint64_t now = clock_lately(&p->clock), timeout = UINT64_MAX, deaf;
 
 	if (!p->idle_since)
 		p->idle_since = now;

@@ -349,6 +349,20 @@ void sup_offer_stop(struct sup_dev *d)
 	d->probe = NULL;
 }
 
+/* On Xen the processors here are all guests': a kernel thread for each busy disk that spins would cost more than the milliseconds which it
+ * saves at a death (docs/benchmarks.md). */
+static int stub_spec(struct sup_dev *d, const struct spec *sp)
+{
+	bool local = strcmp(d->sup->o.provider, "local") == 0;
+	int rc = spec_format(sp, d->spec, sizeof(d->spec));
+	size_t n = rc ? 0 : strlen(d->spec);
+	char said[8];
+
+	if (rc || local || strcmp(sp->engine, "file") != 0 || spec_opt(sp, "sqpoll", said, sizeof(said)))
+		return rc;
+	return snprintf(d->spec + n, sizeof(d->spec) - n, ",sqpoll=off") < (int)(sizeof(d->spec) - n) ? 0 : -ENAMETOOLONG;
+}
+
 static int parse(struct sup_dev *d, struct spec *sp)
 {
 	int rc = spec_parse(d->wanted.params, sp);
@@ -358,7 +372,7 @@ static int parse(struct sup_dev *d, struct spec *sp)
 		return rc;
 	}
 	rc = take_options(d, sp);
-	return rc ? rc : spec_format(sp, d->spec, sizeof(d->spec));
+	return rc ? rc : stub_spec(d, sp);
 }
 
 int sup_offer_options(struct sup_dev *d)

@@ -11,7 +11,8 @@
 
 /* CLOCK_MONOTONIC. Never goes back, does not follow the wall clock. */
 uint64_t clock_now(void);
-/* The same, but it may be as much as a microsecond old: for statistics, since a look at the clock takes as long as a request. */
+/* The same, but it may be as much as a microsecond old, or as old as four looks at the clock take, when each is a system call: for
+ * statistics and for how long to poll, since a look takes as long as a request. */
 struct clock_lately {
 	uint64_t cycles, now;
 };
