@@ -50,7 +50,7 @@ static void put_back(struct sup_dev *d)
 	dev_admin_vbd_restore(sup_bus_store(d->sup), &e, put_back_done, d);
 }
 
-/* vm: what every domain of a toolstack has. */
+/* vm: what every domain of a toolstack has. A driver domain may not read it, and lives no longer than its store. */
 static void root_read(void *arg, int rc, const char *data, size_t len)
 {
 	struct sup_dev *d = (struct sup_dev *)arg;
@@ -58,7 +58,7 @@ static void root_read(void *arg, int rc, const char *data, size_t len)
 	(void)data, (void)len;
 	if (rc == -ETIMEDOUT) {
 		later(d);
-	} else if (rc == 0 || (rc == -ENOENT && hv_domain_state(d->sup->hv, (hv_domid_t)d->domid) == 0)) {
+	} else if (rc == 0 || rc == -EACCES || (rc == -ENOENT && hv_domain_state(d->sup->hv, (hv_domid_t)d->domid) == 0)) {
 		sup_bus_gone(d);
 	} else if (rc == -ENOENT) {
 		put_back(d);

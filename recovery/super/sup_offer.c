@@ -275,7 +275,7 @@ static void probe_over(struct loop_fd *w, uint32_t events)
 	if (!d)
 		return;
 	if (rc) {
-		refuse_for_now(d, false);
+		refuse_for_now(d, rc == -EIO); /* that process may have been killed */
 		return;
 	}
 	sup_dev_text(d, "%s", "");

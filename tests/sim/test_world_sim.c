@@ -43,7 +43,7 @@ struct shared {
 	uint64_t at[WORKERS_MAX]; /* the seed that a worker is at */
 	uint32_t failures;
 	struct failure first;
-	uint64_t runs, requests, answered, steps, ns, deaths[OS_KINDS], stops, destroyed, reopened, restarts, suspended;
+	uint64_t runs, requests, answered, steps, ns, deaths[OS_KINDS], stops, destroyed, reopened, restarts, suspended, forgotten;
 };
 static struct shared *sh;
 static uint64_t first_seed = 1, seeds = SEEDS;
@@ -74,6 +74,7 @@ static void one(uint64_t seed)
 	add(&sh->reopened, r.reopened);
 	add(&sh->restarts, r.restarts);
 	add(&sh->suspended, r.suspended);
+	add(&sh->forgotten, r.forgotten);
 	for (unsigned i = 0; i < OS_KINDS; i++)
 		add(&sh->deaths[i], r.deaths[i]);
 	if (r.invariant)
@@ -221,10 +222,10 @@ static void no_fault_is_seen(void **state)
 
 	(void)state;
 	printf("%" PRIu64 " runs, SEED=%" PRIu64 ": deaths of stubs %" PRIu64 ", supervisors %" PRIu64 ", stores %" PRIu64 ", guests %" PRIu64
-	       ", probes %" PRIu64 "; %" PRIu64 " stubs stopped, %" PRIu64 " domains destroyed, %" PRIu64 " suspended, %" PRIu64 " connected anew, %" PRIu64
+	       ", probes %" PRIu64 "; %" PRIu64 " stubs stopped, %" PRIu64 " domains destroyed, %" PRIu64 " suspended, %" PRIu64 " stores without memory, %" PRIu64 " connected anew, %" PRIu64
 	       " restarts; %" PRIu64 " of %" PRIu64 " requests answered, %.1f million steps, %.0f s of virtual time\n", sh->runs, first_seed,
 	       sh->deaths[OS_STUB], sh->deaths[OS_SUPER], sh->deaths[OS_STORE], sh->deaths[OS_GUEST], sh->deaths[OS_PROBE], sh->stops,
-	       sh->destroyed, sh->suspended, sh->reopened, sh->restarts, sh->answered, sh->requests, (double)sh->steps / 1e6, (double)sh->ns / 1e9);
+	       sh->destroyed, sh->suspended, sh->forgotten, sh->reopened, sh->restarts, sh->answered, sh->requests, (double)sh->steps / 1e6, (double)sh->ns / 1e9);
 	if (!good)
 		tell();
 	assert_true(good);

@@ -36,6 +36,7 @@ enum world_mutant {
 	WORLD_REPLAY_SHUT,
 	WORLD_GO_SHUT,
 	WORLD_FOR_GOOD,
+	WORLD_FORGOTTEN,
 	WORLD_MUTANTS
 };
 extern enum world_mutant world_mutant;
@@ -93,13 +94,14 @@ enum world_fault {
 	FAULT_REOPEN = 1u << 4,	 /* a frontend closes and connects again */
 	FAULT_OPERATOR = 1u << 5, /* restarts */
 	FAULT_SUSPEND = 1u << 6, /* a domain is shut down, and runs again or goes */
+	FAULT_FORGET = 1u << 7,	 /* the store dies and begins anew with nothing, as xenstored */
 };
 
 struct world_result {
 	const char *invariant; /* NULL: none was violated */
 	char text[256];
 	uint64_t hash, steps, switches, ns;
-	unsigned requests, answered, deaths[OS_KINDS], stops, destroyed, reopened, restarts, suspended;
+	unsigned requests, answered, deaths[OS_KINDS], stops, destroyed, reopened, restarts, suspended, forgotten;
 };
 
 void world_run(uint64_t seed, struct world_result *out);

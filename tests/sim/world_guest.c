@@ -237,7 +237,7 @@ static int use(struct user *u)
 		world_violation("STATE", "%s: the frontend was told that its device has ended: %s", d->name, err_str(rc));
 	if (rc >= 0 && !more(u) && !outstanding(u)) {
 		d->phase = DEV_DONE;
-		while (rc >= 0 && !os_wait(called, d, os.now + 5 * NS_PER_MS))
+		while (rc >= 0 && d->phase == DEV_DONE && !os_wait(called, d, os.now + 5 * NS_PER_MS))
 			rc = turn(u);
 		if (rc < 0 && d->phase != DEV_DESTROYED)
 			world_violation("STATE", "%s: the frontend was told that its device has ended: %s", d->name, err_str(rc));

@@ -27,6 +27,7 @@ const char *const world_mutant_name[WORLD_MUTANTS] = {
 	[WORLD_REPLAY_SHUT] = "a domain that is shut down is taken for one that runs",
 	[WORLD_GO_SHUT] = "the standby is told to go before anybody asks whether the domain runs",
 	[WORLD_FOR_GOOD] = "a domain that runs again is not found",
+	[WORLD_FORGOTTEN] = "what a store has forgotten is not put back",
 };
 
 MUTE(bool, sup_dev_has_procs, const struct sup_dev *d)
@@ -123,4 +124,10 @@ MUTE(enum health_verdict, health_step, struct health *h, const struct health_sam
 	enum health_verdict v = __real_health_step(h, s, hang_ns);
 
 	return world_mutant == WORLD_HANG && v != HEALTH_POKE ? HEALTH_OK : v;
+}
+
+MUTE(void, sup_lost, struct sup_dev *d)
+{
+	if (world_mutant != WORLD_FORGOTTEN)
+		__real_sup_lost(d);
 }

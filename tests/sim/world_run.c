@@ -177,10 +177,25 @@ static void stop_one(void)
 	os_wake();
 }
 
+/* Only a connection that both ends know survives it: nobody puts back what a toolstack or a guest was about to write. */
+static void forget(void)
+{
+	struct os_inode *log = os_inode_find(WORLD_DIR "/store.log");
+
+	for (unsigned i = 0; i < world->ndevs; i++)
+		if (!world->dev[i].connected || world->dev[i].phase > DEV_DONE)
+			return;
+	if (!log)
+		return;
+	world_out->forgotten++;
+	kill_now(world->store_proc);
+	log->path[0] = '\0';
+}
+
 static void fault(void)
 {
 	struct world_dev *d = &world->dev[crash_below(&os.rng, world->ndevs)];
-	unsigned what = 1u << crash_below(&os.rng, 7);
+	unsigned what = 1u << crash_below(&os.rng, 8);
 
 	if (!(what & world->may) || d->phase < DEV_RUNS || d->phase > DEV_DONE || d->spare)
 		return;
@@ -198,6 +213,9 @@ static void fault(void)
 	case FAULT_DESTROY:
 		if (chance(20))
 			world_domain_destroy(d->domain);
+		break;
+	case FAULT_FORGET:
+		forget();
 		break;
 	case FAULT_SUSPEND:
 		world_domain_suspend(d->domain);
@@ -347,6 +365,10 @@ static void plan(void)
 	world->budget[OS_SUPER] = chance(50) ? crash_below(&os.rng, 4) : 0;
 	world->budget[OS_STORE] = chance(40) ? crash_below(&os.rng, 3) : 0;
 	world->budget[OS_GUEST] = chance(25) ? crash_below(&os.rng, 3) : 0;
+	if (chance(15)) {
+		world->may = (world->may | FAULT_FORGET) & ~(unsigned)FAULT_REOPEN;
+		world->budget[OS_GUEST] = 0;
+	}
 	world->odds = 500 + crash_below(&os.rng, 20000);
 	os.preempt = 4u << crash_below(&os.rng, 5);
 	for (unsigned i = 0; i < world->ndevs; i++)

@@ -185,3 +185,19 @@ same() {
 	echo "dd if=/dev/urandom of=/tmp/$1 bs=1M count=4 2>/dev/null; dd if=/tmp/$1 of=/dev/$1 bs=1M conv=fsync 2>/dev/null;" \
 		"echo 3 >/proc/sys/vm/drop_caches; [ \"\$(md5sum </tmp/$1)\" = \"\$(dd if=/dev/$1 bs=1M count=4 2>/dev/null | md5sum)\" ]"
 }
+
+# A guest's shell as its only job: verified writes go on for ever, beside which its disk is asked for an answer now and then.
+io_guest() {
+	MEM=${MEM:-320} guest "$1" shell 0 "${@:2}"
+	wait_for 20 "$1's disk" says "$1" 'GUEST DISK'
+	tell "$1" '(fio --thread --name=v --filename=/dev/xvda --direct=1 --ioengine=libaio --iodepth=8 --rw=randwrite --bs=4k --size=8m' \
+		'--rate_iops=100 --verify=crc32c --verify_backlog=64 --verify_fatal=1 --time_based --runtime=600 >/tmp/fio 2>&1;' \
+		"cat /tmp/fio; echo IO''ENDED) &"
+}
+answers=0
+answers() {
+	answers=$((answers + 1))
+	tell "$1" "echo 3 >/proc/sys/vm/drop_caches; dd if=/dev/xvda of=/dev/null bs=4k count=4 skip=$((3000 + answers * 8)) 2>/dev/null && echo ANSWER''$answers"
+	wait_for 30 "$1's disk answers ($answers)" says "$1" "ANSWER$answers"
+	! says "$1" IOENDED || fail "verified I/O: $(console "$1" | tail -20)"
+}
