@@ -19,7 +19,9 @@ bulkhead kill "$id" xvda
 wait_for 10 "up" up
 xenstored --pid-file /run/xenstored.pid
 xen-init-dom0 >/dev/null
-kill "$(cat /run/xenconsoled.pid)"
+kill "$(cat /run/xenconsoled.pid)" 2>/dev/null
+sleep 1
+xenconsoled --log=guest --log-dir=/var/log/xen --pid-file=/run/xenconsoled.pid
 wait_for 15 "the nodes are back" xenstore-exists "/local/domain/0/backend/vbd/$id/51712/state"
 echo "backend, before and after:"
 xenstore-ls -p /local/domain/0/backend/vbd | diff /srv/nodes -
@@ -35,4 +37,3 @@ timeout 30 xl destroy "$id"
 echo "destroyed: $?, $(($(cut -d. -f1 /proc/uptime) - t)) s"
 nothing_left "$id"
 [ "$(find /run/bulkhead/journals /run/bulkhead/devs -type f | wc -l)" = 0 ] || fail "journals or states are left"
-xenconsoled --log=guest --log-dir=/var/log/xen --pid-file=/run/xenconsoled.pid
