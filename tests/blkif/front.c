@@ -271,22 +271,28 @@ static void key_number(struct keys *k, const char *dir, const char *name, uint32
 	key_line(k, key, text);
 }
 
-static void key_old(struct keys *k, const char *key) { xsc_rm(k->d->xs, 0, in_dir(k->d->front, key), key_done, k); }
+static bool is_old(const char *name)
+{
+	static const char *const whole[] = {"ring-page-order", "num-ring-pages", "multi-queue-num-queues", "event-channel", "protocol",
+					    "feature-persistent"};
 
+	for (size_t i = 0; i < ARRAY_LEN(whole); i++)
+		if (strcmp(name, whole[i]) == 0)
+			return true;
+	return strncmp(name, "ring-ref", 8) == 0 || strncmp(name, "queue-", 6) == 0;
+}
+
+/* Of a connection before this one. */
 static void remove_old(struct keys *k)
 {
-	static const char *const old[] = {"ring-ref",	   "ring-page-order", "num-ring-pages",	   "multi-queue-num-queues",
-					  "event-channel", "protocol",	      "feature-persistent"};
-	char key[32];
+	struct xsc_wait w = {0};
 
-	for (size_t i = 0; i < ARRAY_LEN(old); i++)
-		key_old(k, old[i]);
-	for (unsigned i = 0; i < CONN_QUEUES_MAX; i++) {
-		snprintf(key, sizeof(key), "ring-ref%u", i);
-		key_old(k, key);
-		snprintf(key, sizeof(key), "queue-%u", i);
-		key_old(k, key);
-	}
+	xsc_directory(k->d->xs, 0, k->d->front, xsc_wait_done, &w);
+	need(xsc_wait(k->d->xs, &w), "own keys");
+	for (size_t at = 0; at < w.len; at += strlen(w.data + at) + 1)
+		if (is_old(w.data + at))
+			xsc_rm(k->d->xs, 0, in_dir(k->d->front, w.data + at), key_done, k);
+	xsc_wait_free(&w);
 }
 
 static void queue_keys(struct keys *k, unsigned i)

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """tests/blkif/table.py NAME=FILE... - what each backend did, case by case, as tables for docs/conformance.md.
 
-FILE: what the suite printed (a console's log will do: other lines are passed over; a case that ran twice counts as it ran last).
+FILE: what the suite printed (a console's log will do: other lines are passed over; a case that ran twice counts as it ran last, n/a as it did not run).
 The program in build/ says what each case rests on. A cell is the outcome; "**not**" before it: what the protocol demands was
 not met, and why; "n/a": the backend does not offer it; empty: it did not run."""
 import os
@@ -17,7 +17,7 @@ def outcomes(path):
     found = {}
     for line in open(path, errors="replace"):
         m = re.search(r"VERDICT (\S+) +(ok|FAILED|n/a) +outcome=(\S+) ms=\d+ canary_ms=\d+ ?(.*)", line)
-        if m:
+        if m and (m.group(2) != "n/a" or m.group(1) not in found):
             name, verdict, outcome, why = m.groups()
             outcome = "" if outcome == "-" else outcome.replace("+", " + ")
             why = why.strip().replace("|", "/")

@@ -2,5 +2,5 @@
 # limit: 280 s
 . /cases/blkif_suite.sh
 insmod /modules/xen-blkback.ko
-run_suite ''
+DISKS=6 run_suite ''
 dmesg | tail -30
