@@ -146,7 +146,7 @@ int cli_destroy(struct cli *c, int argc, char **argv)
 	return rc && rc != -ENOENT ? cli_fail("%s: %s", argv[0], w.text) : CLI_OK;
 }
 
-/* The names of the disks that dom0 serves to a domain, "xvda xvdb". */
+/* The names of the disks that this domain serves to another, "xvda xvdb". */
 static void disks_of(struct xsc *xs, uint32_t domid, char *text, size_t size)
 {
 	struct xsc_wait w = {0};
@@ -154,7 +154,7 @@ static void disks_of(struct xsc *xs, uint32_t domid, char *text, size_t size)
 	size_t n = 0;
 
 	text[0] = '\0';
-	snprintf(path, sizeof(path), "/local/domain/0/backend/vbd/%u", domid);
+	snprintf(path, sizeof(path), "backend/vbd/%u", domid);
 	xsc_directory(xs, 0, path, xsc_wait_done, &w);
 	if (xsc_wait(xs, &w) == 0) {
 		for (const char *p = w.data; p < w.data + w.len; p += strlen(p) + 1) {

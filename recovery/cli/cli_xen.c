@@ -32,9 +32,10 @@ int cli_xen_domains(const struct cli *c, struct hub_dom **doms)
 	*doms = NULL;
 	if (!xs)
 		return -ENOENT;
-	xsc_directory(xs, 0, "/local/domain", xsc_wait_done, &w);
+	/* A driver domain may see those only that it serves, and not their names. */
+	xsc_directory(xs, 0, xen_host_control("") ? "/local/domain" : "backend/vbd", xsc_wait_done, &w);
 	rc = xsc_wait(xs, &w);
-	if (rc) {
+	if (rc && rc != -ENOENT) {
 		cli_fail("xenstore's list of domains can not be read: %s", err_str(rc));
 		xsc_wait_free(&w);
 		return rc;

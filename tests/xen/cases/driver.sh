@@ -16,7 +16,7 @@ pack() {
 	cp /usr/libexec/bulkhead/{bulkhead,bulkheadd,bulkhead-blk,bulkhead-keep,bulkhead-autoprobe} $o/usr/libexec/bulkhead/
 	cp -L /usr/bin/xenstore-{read,ls,exists} $o/usr/bin/
 	ln -s ../libexec/bulkhead/bulkhead $o/usr/bin/bulkhead
-	for f in $o/usr/libexec/bulkhead/* $o/usr/bin/xenstore-*; do /usr/lib64/ld-linux-x86-64.so.2 --list "$f" 2>/dev/null; done | awk '$2 == "=>" { print $3 }' | sort -u |
+	for f in $o/usr/libexec/bulkhead/bulkhead{,d,-keep,-autoprobe} $o/usr/bin/xenstore-*; do /usr/lib64/ld-linux-x86-64.so.2 --list "$f" 2>/dev/null; done | awk '$2 == "=>" { print $3 }' | sort -u |
 		while read -r l; do cp -L "$l" $o/$lib/; done
 	cp -L /$lib/libgcc_s.so.1 $o/$lib/
 	cat >$o/init <<'I'
@@ -63,7 +63,7 @@ guest a copy 15 'disk=["vdev=xvda,access=rw,backend=stub,target=/srv/a.img"]'
 id=$(xl domid a)
 wait_for 20 "the disk is connected" says a 'GUEST DISK'
 for _ in $(seq 10); do ask stub "usleep 300000; bulkhead kill $id xvda"; done
-ask stub "bulkhead status"
+ask stub "bulkhead status; bulkhead list | grep $id.*xvda"
 done_well a
 wait_for 10 "the nodes are gone" no_nodes "$id"
 
