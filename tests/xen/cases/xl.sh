@@ -45,8 +45,15 @@ timed "create with an image in use" 3 xl create /srv/b.cfg
 told "/srv/a.img is in use as xvda of a"
 not xl domid b || fail "a domain is left"
 
+# As udev may do at any time: it binds nothing.
+insmod /modules/xen-blkback.ko || fail "insmod xen-blkback"
+timed "block-attach, xen-blkback loaded meanwhile" 0 xl block-attach a phy:/dev/ram3,xvdh,w
+ask a "until [ -b /dev/xvdh ]; do usleep 50000; done; $(same xvdh) && $(same xvda)"
+not ls -d /sys/bus/xen-backend/drivers/vbd/vbd-* || fail "xen-blkback has taken a disk"
+
 bulkhead status
 leave a
 done_well a
 nothing_left "$id"
+rmmod xen-blkback
 [ -z "$(losetup -a)" ] || fail "a loop device is left: $(losetup -a)"
