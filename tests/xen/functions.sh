@@ -183,7 +183,7 @@ leave() { tell "$1" exit; }
 # same DEV: the command for a guest that writes to its disk, and reads the same back from there.
 same() {
 	echo "dd if=/dev/urandom of=/tmp/$1 bs=1M count=4 2>/dev/null; dd if=/tmp/$1 of=/dev/$1 bs=1M conv=fsync 2>/dev/null;" \
-		"echo 3 >/proc/sys/vm/drop_caches; [ \"\$(md5sum </tmp/$1)\" = \"\$(dd if=/dev/$1 bs=1M count=4 2>/dev/null | md5sum)\" ]"
+		"echo 7 >/proc/sys/vm/drop_caches; [ \"\$(md5sum </tmp/$1)\" = \"\$(dd if=/dev/$1 bs=1M count=4 2>/dev/null | md5sum)\" ]"
 }
 
 # A guest's shell as its only job: verified writes go on for ever, beside which its disk is asked for an answer now and then.
