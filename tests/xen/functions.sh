@@ -25,7 +25,7 @@ dump() {
 	xenstore-ls -f /local/domain/0/backend | grep -E '/(state|online|script|.*error|.*status) '
 	timeout 5 bulkhead status
 	tail -40 /run/bulkhead/log 2>/dev/null
-	tail -n 5 /var/log/xen/*.log
+	tail -n 15 /var/log/xen/*.log
 	dmesg | tail -20
 	echo "----"
 }
@@ -78,8 +78,8 @@ kills() {
 	id=$(xl domid "$1")
 	for i in $(seq "$2"); do
 		usleep 500000
-		says "$1" 'GUEST FIO' && break
-		bulkhead kill "$id" xvda || says "$1" 'GUEST FIO' || fail "kill $i of $1's stub"
+		says "$1" 'GUEST .* rc=' && break
+		bulkhead kill "$id" xvda || says "$1" 'GUEST .* rc=' || fail "kill $i of $1's stub"
 	done
 	note "$i kills"
 	[ "$i" -gt $(($2 / 2)) ] || fail "the job was over after $i kills"

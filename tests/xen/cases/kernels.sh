@@ -1,0 +1,25 @@
+# Debian's other kernels with their own xen-blkfront, the stub killed meanwhile: 6.1 for clouds and real-time, 6.12 in all three
+# flavours; the newest one under fio, and as a PVH guest too; and a 32-bit one (x86_32-abi).
+# limit: 280 s
+# cpu: max,-smap,-smep,-rdtscp
+# packages: linux-image-cloud-amd64 linux-image-rt-amd64 linux-image-6.12-amd64 linux-image-6.12-cloud-amd64 linux-image-6.12-rt-amd64
+# packages: linux-image-686-pae:i386
+. /cases/functions.sh
+start_world
+# kernel PACKAGE TYPE JOB GUEST
+kernel() {
+	local id
+	note "$1 as $2"
+	dd if=/dev/zero of=/srv/n.img bs=1M count=64 status=none
+	cat "/boot/$4.img" "/boot/$1/modules.img" >/srv/n.initrd
+	KERNEL=/boot/$1/vmlinuz RAMDISK=/srv/n.initrd TYPE=$2 MEM=500 guest n "$3" 6 'disk=["format=raw,vdev=xvda,access=rw,target=/srv/n.img"]'
+	wait_for 20 "the disk is connected" says n 'GUEST DISK'
+	id=$(xl domid n)
+	kills n 4
+	done_well n
+	nothing_left "$id"
+}
+kernel linux-image-6.12-amd64 pv verify guest
+kernel linux-image-6.12-amd64 pvh copy small
+kernel linux-image-686-pae pvh copy small
+for p in 6.12-cloud 6.12-rt cloud rt; do kernel "linux-image-$p-amd64" pv copy small; done
