@@ -5,7 +5,7 @@
 # limit: 900 s
 . /cases/functions.sh
 exec > >(tee /dev/console) 2>&1 # who waits sees that it goes on
-jobs=randread-4k-1+randwrite-4k-1+randread-4k-32+randwrite-4k-32+read-128k-8+write-128k-8 rounds=3 secs=2 sets=aio=uring/aio=threads/aio=uring+sqpoll=off/aio=uring+sqpoll=off+poll-us=2000/aio=threads+poll-us=2000/aio=uring+poll-us=0
+jobs=randread-4k-1+randwrite-4k-1+randread-4k-32+randwrite-4k-32+read-128k-8+write-128k-8 rounds=3 secs=2 sets=aio=uring/aio=threads
 for w in $(cat /proc/cmdline); do case $w in jobs=* | rounds=* | secs=* | sets=*) eval "${w%%=*}='${w#*=}'" ;; esac; done
 
 requests() { bulkhead status --json | jq ".[] | select(.vdev == \"$1\") | .requests"; }
