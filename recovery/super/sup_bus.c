@@ -415,6 +415,17 @@ void sup_bus_online(struct sup_dev *d)
 		xenbus_end_up(d->end, NULL);
 }
 
+/* A device without a connection whose domain is gone: the image is free, whenever a toolstack takes the nodes away, and where
+ * none will, we do. */
+static void for_nobody(struct sup_dev *d)
+{
+	sup_offer_stop(d);
+	loop_timer_stop(d->sup->loop, &d->again);
+	sup_offer_release(d);
+	if (d->put_back && d->end)
+		xsc_rm(d->sup->bus->xs, 0, xenbus_end_path(d->end), NULL, NULL);
+}
+
 void sup_bus_closed(struct sup_dev *d)
 {
 	if (!d->end) { /* its nodes are gone: nothing will say so any more. Or it is being adopted: that is seen next */
@@ -422,8 +433,8 @@ void sup_bus_closed(struct sup_dev *d)
 			removed(d);
 		return;
 	}
-	if (d->domain_gone && d->put_back)
-		xsc_rm(d->sup->bus->xs, 0, xenbus_end_path(d->end), NULL, NULL);
+	if (d->domain_gone)
+		for_nobody(d);
 	xenbus_end_error(d->end, NULL);
 	xenbus_end_down(d->end);
 	/* No end any more: the nodes were gone before, and with this the device is. */
@@ -438,6 +449,8 @@ void sup_bus_closed(struct sup_dev *d)
 void sup_bus_domain_gone(struct sup_dev *d)
 {
 	d->domain_gone = true;
+	if (d->state == CTL_CLOSED || d->state == CTL_WAITING)
+		for_nobody(d);
 	if (d->end)
 		xenbus_end_peer_dead(d->end);
 	else

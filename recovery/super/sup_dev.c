@@ -178,8 +178,6 @@ static void forget_connection(struct sup_dev *d)
 	sup_dev_text(d, "%s", "");
 	memset(&d->group->policy, 0, sizeof(d->group->policy));
 	sup_note(d, CTL_EV_CLOSED, "%s", d->domain_gone ? "its domain is gone" : "");
-	if (d->domain_gone) /* nobody will connect again, whenever its toolstack takes the nodes away */
-		sup_offer_release(d);
 	sup_bus_closed(d);
 }
 

@@ -1,5 +1,5 @@
 # xl destroy in the middle of I/O, with a kill just before; everything is as after the first time.
-# limit: 60 s
+# limit: 100 s
 . /cases/functions.sh
 start_world
 dd if=/dev/zero of=/srv/a.img bs=1M count=16 status=none
