@@ -96,8 +96,6 @@ done_well() {
 
 # field DOMID KEY [VDEV]: of the disk's status.
 field() { bulkhead status "$1" "${3:-xvda}" --json | jq -r ".[0].$2"; }
-# tell NAME COMMAND: to a guest whose job is shell.
-tell() { printf '%s\n' "$2" >"$(xenstore-read "/local/domain/$(xl domid "$1")/console/tty")"; }
 
 # A number from dom0's command line (DOM0_ARGS="kills=1000"), or the second argument.
 number() { tr ' ' '\n' </proc/cmdline | sed -n "s/^$1=//p" | grep . || echo "$2"; }

@@ -4,7 +4,7 @@
 . /cases/functions.sh
 start_world
 dd if=/dev/zero of=/srv/a.img bs=1M count=64 status=none
-guest a verify 28 'disk=["format=raw,vdev=xvda,access=rw,target=/srv/a.img"]'
+guest a verify 40 'disk=["format=raw,vdev=xvda,access=rw,target=/srv/a.img"]'
 wait_for 20 "the disk is connected" says a 'GUEST DISK'
 id=$(xl domid a)
 run=/run/bulkhead
