@@ -98,7 +98,7 @@ static void some_of_a_batch_may_fail(void **state)
 	assert_int_equal(hv_unmap(w->be, addr, 3), -EINVAL);
 	assert_usage(w->be, 0, 0, 0);
 	assert_int_equal(hv_ungrant(w->fe, (hv_gref_t[]){good, ro, other.gref}, 3, NULL), 0);
-	for (hv_gref_t g = 0; g < 8; g++) /* reserved ones and edges */
+	for (hv_gref_t g = 0; g < 8 && !P->shared; g++) /* reserved ones and edges; who runs grants some of them */
 		assert_int_equal(hv_map(w->be, w->dom, &(struct hv_map){.gref = g}, 1), -EIO);
 	assert_int_equal(hv_map(w->be, w->dom, &(struct hv_map){.gref = UINT32_MAX}, 1), -EIO);
 }

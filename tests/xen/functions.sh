@@ -97,6 +97,16 @@ done_well() {
 # field DOMID KEY [VDEV]: of the disk's status.
 field() { bulkhead status "$1" "${3:-xvda}" --json | jq -r ".[0].$2"; }
 
+# hv_suite WHAT ARGUMENT...: the provider's suite (tests/xen/hv_xen.c).
+hv_suite() {
+	local out rc
+	out=$(CMOCKA_MESSAGE_OUTPUT=stdout timeout 120 hv_xen "${@:2}" 2>&1)
+	rc=$?
+	echo "$out" | grep -vE '^\[ (RUN|      OK)|^gnttab: error'
+	echo "OBS conform, $1: $(echo "$out" | grep -c '^\[       OK \]') tests of the provider passed"
+	[ $rc = 0 ] || fail "hv_xen, $1, ended with $rc"
+}
+
 # A number from dom0's command line (DOM0_ARGS="kills=1000"), or the second argument.
 number() { tr ' ' '\n' </proc/cmdline | sed -n "s/^$1=//p" | grep . || echo "$2"; }
 # spread WHAT UNIT: of the numbers that come in, one a line.
