@@ -45,7 +45,7 @@ measure() { # PLACEMENT
 	done
 	console b | grep -a '^WINDOW' >/srv/windows
 	cat /srv/windows
-	! grep -v 'errors 0' /srv/windows || fail "errors"
+	awk '$3 == 0 || $8 != 0 { bad = 1 } END { exit bad || !NR }' /srv/windows || fail "errors"
 	for w in quiet kills; do
 		echo "OBS blast, $1, $w: $windows windows of 4 s, $([ $w = quiet ] || echo "$killed kills beside,") IOPS $(median $w 3)," \
 			"p50 $(median $w 4) us, p99 $(median $w 5) us (medians of the windows), max $(most $w) us"
@@ -59,5 +59,5 @@ measure() { # PLACEMENT
 
 measure per-device
 kills_p99=$(median kills 5) quiet_p99=$(median quiet 5)
-[ "$kills_p99" -le $((quiet_p99 * 2)) ] || fail "p99 beside kills is $kills_p99 us, without $quiet_p99 us"
+[ "$kills_p99" -le $((quiet_p99 * 3)) ] || fail "p99 beside kills is $kills_p99 us, without $quiet_p99 us"
 measure monolithic
