@@ -17,7 +17,7 @@ victim() { # short rounds, so that the end need not be known
 		if front --queues 2 B xvda verify --seconds 2 --depth 4 --size-limit 16M >"$T/round" 2>&1; then
 			awk '$1 == "gap_max_us:" { print $2 }' "$T/round" >>"$T/gaps"
 		else
-			cp "$T/round" "$T/victim-failed"
+			{ cat "$T/round"; bh status B xvda; date +%T.%N; grep 'domain 2' "$T/run/log" | tail -n 5; } >"$T/victim-failed"
 			return
 		fi
 	done
