@@ -154,7 +154,7 @@ nothing_more() {
 
 # nothing_left DOMID: of a domain that is gone.
 nothing_left() {
-	wait_for 10 "the stubs of domain $1 are gone" not pgrep -f bulkhead-blk.*stub
+	wait_for 10 "the stubs of domain $1 are gone" not pgrep -x bulkhead-blk
 	wait_for 10 "the nodes of domain $1 are gone" not xenstore-exists "/local/domain/0/backend/vbd/$1"
 	! lsevtchn 0 | grep -q "Interdomain.*Remote domain: $1\b" || fail "a port to domain $1 is left"
 	! xl list | grep -q "(null)" || fail "the domain is held by something mapped"

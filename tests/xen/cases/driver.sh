@@ -59,7 +59,7 @@ trap 'rc=$?; [ $rc = 0 ] || { dump_there; dump; }; cleanup' EXIT
 pack
 RAMDISK=/srv/stub.img config stub none 0 'driver_domain=1'
 driver_domain
-guest a copy 15 'disk=["vdev=xvda,access=rw,backend=stub,target=/srv/a.img"]'
+guest a copy 20 'disk=["vdev=xvda,access=rw,backend=stub,target=/srv/a.img"]'
 id=$(xl domid a)
 wait_for 20 "the disk is connected" says a 'GUEST DISK'
 for _ in $(seq 10); do ask stub "usleep 300000; bulkhead kill $id xvda"; done
@@ -87,7 +87,7 @@ timed "block-attach, bulkheadd killed" 0 xl block-attach b vdev=xvdb,access=rw,b
 ask b 'until [ -b /dev/xvdb ]; do usleep 50000; done; dd if=/dev/xvdb of=/dev/null bs=1M count=1'
 timed "destroy" 0 xl destroy b
 wait_for 10 "the nodes are gone" no_nodes "$id"
-ask stub '! ps | grep "[b]ulkhead-blk.*stub"'
+ask stub '! grep -lx bulkhead-blk /proc/[0-9]*/comm'
 
 # The domain itself: its successor, a new domain, serves new guests.
 timed "destroy the driver domain" 0 xl destroy stub

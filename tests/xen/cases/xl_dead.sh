@@ -7,7 +7,7 @@ start_world
 truncate -s 64M /srv/a.img /srv/b.img /srv/q.img
 our="script=block-bulkhead"
 supervisor() { kill -9 "$(cat /run/bulkhead/bulkheadd.pid)"; }
-stubs() { pkill -9 -f 'bulkhead-blk.*stub'; }
+stubs() { pkill -9 -x bulkhead-blk || fail "no stub to kill"; }
 # when_there NODE [VALUE]: kills the supervisor when xl has just written it.
 when_there() {
 	(
