@@ -8,7 +8,7 @@ for f in a b c; do truncate -s 64M /srv/$f.img; done
 config a shell 0 'disk=["format=raw,vdev=xvda,access=rw,target=/srv/a.img", "phy:/dev/ram0,xvdb,w",
 	"format=raw,vdev=xvdc,access=ro,backendtype=phy,script=block-bulkhead,target=/dev/ram1",
 	"format=raw,vdev=xvdd,devtype=cdrom,access=ro,script=block-bulkhead,target=/srv/c.img",
-	"vdev=xvde,access=rw,script=block-bulkhead,target=mem:8M"]'
+	"vdev=xvde,access=rw,script=block-bulkhead,target=mem:8M,poll-us=0"]'
 timed "create with five disks" 0 xl create /srv/a.cfg
 wait_for 40 "a is up" says a "GUEST UP"
 wait_for 20 "its disk" says a "GUEST DISK"
