@@ -319,8 +319,8 @@ void disk_write_keys(struct disk *d, const struct want *w)
 	d->want.key = w->key;
 	d->want.val = w->val;
 	remove_old(&k);
-	if (w->protocol)
-		key_line(&k, "protocol", w->protocol);
+	if (!w->no_protocol)
+		key_line(&k, "protocol", w->protocol ? w->protocol : "x86_64-abi");
 	if (w->order && w->old_key)
 		key_number(&k, "", "num-ring-pages", 1u << w->order);
 	else if (w->order)

@@ -77,9 +77,10 @@ struct offer { /* the backend's features and properties; 0 where there is no key
 		physical_size, info, granularity, alignment;
 };
 
-/* How to connect. Zero: the native protocol, one queue, one page, no persistent grants. */
+/* How to connect. Zero: the 64-bit layout, one queue, one page, no persistent grants. */
 struct want {
-	const char *protocol; /* NULL: no key */
+	const char *protocol; /* NULL: x86_64-abi */
+	bool no_protocol;     /* no key for it */
 	unsigned order, queues;
 	bool old_key;	  /* num-ring-pages says how many, not ring-page-order */
 	bool persistent;
