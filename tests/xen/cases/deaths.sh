@@ -36,8 +36,10 @@ kill_without_xenstored() {
 	kill -CONT "$(cat /run/xenstored.pid)"
 }
 
+ports() { lsevtchn 0 | sed -n "s/VCPU [0-9]*//; /Remote domain: $id\b/p"; }
+
 wait_for 10 "a standby" more standby-ready 0
-before=$(lsevtchn 0 | grep "Remote domain: $id\b")
+before=$(ports)
 after "SIGKILL" bulkhead kill "$id" xvda
 after "SIGSEGV" bulkhead kill "$id" xvda --signal SEGV
 after "a hang" bulkhead stop "$id" xvda
@@ -62,7 +64,7 @@ after "both at once" kill_both
 read -r stub standby < <(pids)
 after "a death while xenstored stands still" kill_without_xenstored
 # The ports are those of the first bind, and the core of a stub that had the guest's data is nowhere.
-[ "$(lsevtchn 0 | grep "Remote domain: $id\b")" = "$before" ] || fail "the ports were bound anew"
+[ "$(ports)" = "$before" ] || fail "the ports were bound anew"
 ! find / /run /srv /dev/shm -xdev -name 'core*' -type f -size +64k | grep . || fail "a core was dumped"
 
 read -r stub standby < <(pids)
