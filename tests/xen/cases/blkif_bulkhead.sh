@@ -1,5 +1,5 @@
 # The blkif suite against our backend on real Xen; afterwards nothing but the abused disk has suffered, and nothing is left.
-# limit: 280 s
+# limit: 700 s
 . /cases/blkif_suite.sh
 start_world
 run_suite '' --expect bulkhead --destroy

@@ -33,7 +33,7 @@ run_suite() {
 	RAMDISK=/srv/suite.img MEM=400 guest s suite 0 "disk=[${lines%,}]"
 	ID=$(xl domid s)
 	secs=$(sed -n 's/.*secs=\([0-9]*\).*/\1/p' /proc/cmdline)
-	for _ in $(seq "${secs:-240}"); do
+	for _ in $(seq "${secs:-600}"); do
 		says s 'GUEST suite rc' && break
 		sleep 1
 	done
