@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #define LOOK_AGAIN_NS (50 * NS_PER_MS)
+#define REMOVE_NS (500 * NS_PER_MS) /* state 6 is to be seen before it is removed, or libxl takes that for a failure */
 
 struct sup_bus {
 	struct sup *sup;
@@ -86,15 +87,40 @@ struct left {
 	struct sup_bus *bus;
 	struct loop_timer timer;
 	uint32_t domid, devid;
+	bool ours; /* to remove: libxl does it itself where it runs */
 };
+
+static void scan_again(struct left *l)
+{
+	LIST_REMOVE(l, link);
+	xenbus_scan_again(l->bus->scan, l->domid, l->devid);
+	free(l);
+}
+
+static void last_state_read(void *arg, int rc, const char *data, size_t len)
+{
+	struct left *l = (struct left *)arg;
+	char path[XS_PATH_SIZE];
+
+	(void)len;
+	vbd_back_path(path, sizeof(path), l->bus->self, l->domid, l->devid);
+	if (!rc && xenbus_state_parse(data) == XenbusStateClosed)
+		xsc_rm(l->bus->xs, 0, path, NULL, NULL);
+	scan_again(l);
+}
 
 static void look_again(struct loop_timer *t)
 {
 	struct left *l = CONTAINER_OF(t, struct left, timer);
+	char path[XS_PATH_SIZE], node[XS_PATH_SIZE];
 
-	LIST_REMOVE(l, link);
-	xenbus_scan_again(l->bus->scan, l->domid, l->devid);
-	free(l);
+	if (!l->ours) {
+		scan_again(l);
+		return;
+	}
+	vbd_back_path(path, sizeof(path), l->bus->self, l->domid, l->devid);
+	CHECK(xs_path_join(node, path, "state") == 0);
+	xsc_read(l->bus->xs, 0, node, last_state_read, l);
 }
 
 /* Looked for after a while only: a toolstack that takes its time, or dies before it removes the nodes, would otherwise
@@ -106,12 +132,11 @@ static void removed(struct sup_dev *d)
 
 	CHECK(l);
 	*l = (struct left){.bus = b, .domid = d->domid, .devid = d->devid};
+	l->ours = b->self && d->end && xenbus_end_phase(d->end) == XENBUS_B_LEFT;
 	LIST_INSERT_HEAD(&b->left, l, link);
-	loop_timer_start(b->sup->loop, &l->timer, clock_now() + LOOK_AGAIN_NS, look_again);
+	loop_timer_start(b->sup->loop, &l->timer, clock_now() + (l->ours ? REMOVE_NS : LOOK_AGAIN_NS), look_again);
 	if (d->state != CTL_CLOSED || d->image >= 0)
 		sup_note(d, CTL_EV_REMOVED, "%s", "");
-	if (b->self && d->end && xenbus_end_phase(d->end) == XENBUS_B_LEFT) /* libxl does it itself where it runs */
-		xsc_rm(b->xs, 0, xenbus_end_path(d->end), NULL, NULL);
 	sup_dev_free(d);
 }
 
@@ -340,6 +365,7 @@ void sup_bus_close(struct sup *s)
 		return;
 	while ((l = LIST_FIRST(&s->bus->left))) {
 		loop_timer_stop(s->loop, &l->timer);
+		xsc_cancel(s->bus->xs, l);
 		LIST_REMOVE(l, link);
 		free(l);
 	}

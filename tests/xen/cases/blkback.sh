@@ -1,6 +1,6 @@
 # Beside a loaded xen-blkback: disks with script=block-bulkhead are ours, every other disk and all vifs the kernel's, and both work:
 # attached, detached, destroyed, with our stub, bulkheadd and bulkhead-autoprobe killed.
-# limit: 150 s
+# limit: 250 s
 . /cases/functions.sh
 export RAMDISK=/boot/small.img MEM=256
 bus=/sys/bus/xen-backend

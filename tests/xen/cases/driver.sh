@@ -1,6 +1,6 @@
 # bulkheadd in a driver domain, in place of xl devd: an unmodified xl gives guests disks of it (backend=NAME), stubs are killed there
 # under verified I/O, disks attached, detached, refused; guests and the domain itself destroyed.
-# limit: 200 s
+# limit: 250 s
 . /cases/functions.sh
 export RAMDISK=/boot/small.img MEM=256
 

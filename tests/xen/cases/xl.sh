@@ -1,6 +1,6 @@
 # An unmodified xl and every kind of disk line, dom0 without xen-blkback: what is served works, what can not be is refused at once and
 # the reason is shown by xl. Nothing of xl's waits for a time-out.
-# limit: 120 s
+# limit: 200 s
 . /cases/functions.sh
 export RAMDISK=/boot/small.img MEM=256
 start_world

@@ -1,6 +1,6 @@
 # An unmodified xl with bulkheadd or the stubs dead at that very moment: no command waits for a time-out of its own. Reboot, shutdown, a paused
 # guest, and a disk of QEMU's beside ours.
-# limit: 200 s
+# limit: 250 s
 . /cases/functions.sh
 export RAMDISK=/boot/small.img MEM=256
 start_world
