@@ -135,7 +135,8 @@ int hv_port_fd(const struct hv_port *p);
 /* Tells the other end. Never blocks; an event already pending there absorbs it. 0 or -EPIPE (other end gone). */
 int hv_port_notify(struct hv_port *p);
 /* Reads until empty and unmasks: after it, any later event makes hv_port_fd() readable. Call before looking at the
- * ring. 1 if an event was pending, else 0. With HV_FEAT_MASK what came while it was masked shows once more. */
+ * ring. 1 if an event was pending, else 0. With HV_FEAT_MASK what came while it was masked shows once more; and what a process
+ * read that has died since is unmasked by the first call for a port that was adopted after its death. */
 int hv_port_clear(struct hv_port *p);
 /* frontend: closes for both ends. supervisor: the other end may be bound again, at the latest when nobody holds the port's
  * descriptors any more. stub: lets go its descriptors. */

@@ -1,6 +1,6 @@
 # Real Xen under emulation (docs/xen.md). check-xen: the short cases, for CI; xen-CASE: one or more, the long ones too
 # (XEN_LIMIT= seconds); xen-shell: a prompt in dom0 with this build in it.
-XEN_CASES := disk xl
+XEN_CASES := disk conform nonpersistent deaths xl save
 XEN_LIMIT ?= 330
 deps-xen: ; @tools/deps build xen
 progs-xen: deps-xen
