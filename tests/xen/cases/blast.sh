@@ -53,7 +53,7 @@ measure() { # PLACEMENT
 	tell b exit
 	done_well b
 	xl destroy a
-	wait_for 20 "no stub" not pgrep -f 'bulkhead-blk.*stub'
+	wait_for 20 "no stub" not pgrep -x bulkhead-blk
 	bulkhead stop
 }
 
