@@ -13,6 +13,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -35,6 +36,7 @@ struct own_piece {
 
 struct xen {
 	struct hv hv;
+	xentoollog_logger *quiet; /* refused grants are the guest's doing, told by their status */
 	xengnttab_handle *gnt;	/* stub */
 	xengntshr_handle *share; /* frontend */
 	xc_interface *ctrl;	/* supervisor; NULL: this domain may not ask (a driver domain) */
@@ -394,6 +396,8 @@ static void op_close(struct hv *hv)
 		CHECK(op_free(hv, LIST_FIRST(&x->pieces)->mem, LIST_FIRST(&x->pieces)->npages) == 0);
 	if (x->gnt)
 		xengnttab_close(x->gnt);
+	if (x->quiet)
+		xtl_logger_destroy(x->quiet);
 	if (x->share)
 		xengntshr_close(x->share);
 	if (x->ctrl)
@@ -445,7 +449,8 @@ static int open_devices(struct xen *x)
 {
 	switch (x->hv.role) {
 	case HV_STUB:
-		x->gnt = xengnttab_open(NULL, 0);
+		x->quiet = (xentoollog_logger *)xtl_createlogger_stdiostream(stderr, XTL_CRITICAL, 0);
+		x->gnt = xengnttab_open(x->quiet, 0);
 		return x->gnt ? 0 : -errno;
 	case HV_FRONTEND:
 		x->share = xengntshr_open(NULL, 0);
