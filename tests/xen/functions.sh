@@ -119,7 +119,7 @@ gone() { wait_for 40 "$1 is gone" not xl domid "$1"; }
 not() { ! "$@"; }
 
 # An emulated CPU may stand still for longer than a worker may.
-start_world() { bulkhead start --hang-ms 1000 "$@" || { cat /run/bulkhead/log; fail "bulkhead start"; }; }
+start_world() { rm -f /run/bulkhead/log; bulkhead start --hang-ms 1000 "$@" || { cat /run/bulkhead/log; fail "bulkhead start"; }; }
 
 # tell NAME COMMAND...: to a guest whose job is shell; it answers on its console.
 tell() {
