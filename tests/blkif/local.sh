@@ -5,10 +5,12 @@
 # shellcheck source=tests/e2e/functions.sh
 . "$(dirname "$0")/../e2e/functions.sh"
 need jq pgrep
+# Each case is a process of its own, which ThreadSanitizer makes slow to start: five minutes for a backend that other tests run there.
+case $BUILD in *-thread*) skip "too slow under ThreadSanitizer" ;; esac
 SUITE=$BUILD/tests/blkif/bulkhead-blkif-suite
 [ -x "$SUITE" ] || fail "no $SUITE: run make tests"
 # Sanitized code is many times as slow.
-case $BUILD in *-address* | *-thread*) PATIENCE=30000 ;; *) PATIENCE=3000 ;; esac
+case $BUILD in *-address*) PATIENCE=30000 ;; *) PATIENCE=3000 ;; esac
 
 suite() { "$SUITE" --domain A --writable --expect bulkhead --patience "$PATIENCE" --canary device/vbd/51728 "$@"; }
 front() { "$BUILD/bin/bulkhead-blkfront" --runtime-dir "$BULKHEAD_RUNTIME_DIR" "$@"; }
@@ -99,7 +101,7 @@ bad=$(grep -E ': died: ' "$T/run/log" | grep -vE 'killed by signal 9 \(Killed\)$
 [ "$(daemons)" = "$daemons_before" ] || fail "daemons are not who they were: $daemons_before, now $(daemons)"
 grown=$(($(rss_kb) - rss_before))
 case $BUILD in
-*-address* | *-thread*) ;; # keeps what was freed
+*-address*) ;; # keeps what was freed
 *) [ "$grown" -lt 8192 ] || fail "the daemons have grown by $grown KiB" ;;
 esac
 echo "ok: the same daemons, grown by $grown KiB"
