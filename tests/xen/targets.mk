@@ -1,7 +1,7 @@
 # Real Xen under emulation (docs/xen.md). check-xen: the short cases, for CI; xen-CASE: one or more, the long ones too
 # (XEN_LIMIT= seconds); xen-shell: a prompt in dom0 with this build in it.
 XEN_CASES := conform disk nonpersistent deaths save
-XEN_LIMIT ?= 480
+XEN_LIMIT ?= 900
 deps-xen: ; @tools/deps build xen
 progs-xen: deps-xen
 	@$(MAKE) --no-print-directory -j$$(nproc) progs tests

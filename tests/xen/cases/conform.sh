@@ -1,5 +1,5 @@
 # The provider xen keeps the contract of ring/hv/hv.h: the suite that the other providers pass too, with dom0 at both ends.
-# limit: 60 s
+# limit: 180 s
 . /cases/functions.sh
 before=$(lsevtchn 0 | wc -l)
 hv_suite "one domain"

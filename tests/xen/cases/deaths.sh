@@ -1,6 +1,6 @@
 # Everything that may die does, under verified I/O: the stub, by a signal and by standing still, its standby, the supervisor, both at
 # once, the stub while xenstored stands still, and a restart in order. At last the keeper, which is not expected to.
-# limit: 90 s
+# limit: 180 s
 . /cases/functions.sh
 start_world
 dd if=/dev/zero of=/srv/a.img bs=1M count=64 status=none

@@ -1,5 +1,5 @@
 # An ordinary disk line, dom0 without xen-blkback: the guest's own blkfront on our stub, which is killed 20 times under verified I/O.
-# limit: 100 s
+# limit: 180 s
 . /cases/functions.sh
 start_world
 dd if=/dev/zero of=/srv/a.img bs=1M count=64 status=none

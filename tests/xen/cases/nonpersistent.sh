@@ -1,6 +1,6 @@
 # What kills naive designs: a guest without persistent grants, whose kernel takes a disk out of use for ever when a page of an
 # answered request is still mapped; slow storage; and 20 deaths with requests in flight.
-# limit: 70 s
+# limit: 180 s
 . /cases/functions.sh
 start_world
 dd if=/dev/zero of=/srv/a.img bs=1M count=64 status=none

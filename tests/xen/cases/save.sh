@@ -1,6 +1,6 @@
 # A guest is saved in the middle of verified I/O: once to go on (a checkpoint), once to be restored. Nothing is replayed for a domain
 # that is shut down, nothing is left of it, and no data is lost.
-# limit: 100 s
+# limit: 180 s
 . /cases/functions.sh
 start_world
 dd if=/dev/zero of=/srv/a.img bs=1M count=16 status=none
