@@ -11,25 +11,9 @@
 
 #include <cmocka.h>
 
-static char root[64];
+#include "tests/unit/os/made_root.h"
+
 static struct doctor d;
-
-static void file(const char *path, const char *text)
-{
-	char full[256], *slash;
-	FILE *f;
-
-	snprintf(full, sizeof(full), "%s%s", root, path);
-	for (slash = strchr(full + strlen(root) + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
-		*slash = '\0';
-		mkdir(full, 0700);
-		*slash = '/';
-	}
-	f = fopen(full, "w");
-	assert_non_null(f);
-	fputs(text, f);
-	fclose(f);
-}
 
 static int set_up(void **state)
 {
@@ -51,15 +35,6 @@ static int set_up(void **state)
 	file("/etc/passwd", "root:x:0:0::/:/bin/sh\n");
 	d = (struct doctor){.root = root, .uid_base = 165536};
 	return 0;
-}
-
-static int tear_down(void **state)
-{
-	char cmd[128];
-
-	(void)state;
-	snprintf(cmd, sizeof(cmd), "rm -rf '%s'", root);
-	return system(cmd);
 }
 
 static void away(const char *path)
@@ -191,14 +166,14 @@ static void users(void **state)
 int main(void)
 {
 	const struct CMUnitTest t[] = {
-		cmocka_unit_test_setup_teardown(all_there, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(no_xen, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(not_mounted, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(devices, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(driver_domain, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(kernel_backend, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(seccomp, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(users, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(all_there, set_up, remove_root),
+		cmocka_unit_test_setup_teardown(no_xen, set_up, remove_root),
+		cmocka_unit_test_setup_teardown(not_mounted, set_up, remove_root),
+		cmocka_unit_test_setup_teardown(devices, set_up, remove_root),
+		cmocka_unit_test_setup_teardown(driver_domain, set_up, remove_root),
+		cmocka_unit_test_setup_teardown(kernel_backend, set_up, remove_root),
+		cmocka_unit_test_setup_teardown(seccomp, set_up, remove_root),
+		cmocka_unit_test_setup_teardown(users, set_up, remove_root),
 	};
 
 	return cmocka_run_group_tests(t, NULL, NULL);

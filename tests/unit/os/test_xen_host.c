@@ -13,6 +13,8 @@
 
 #include <cmocka.h>
 
+#include "tests/unit/os/made_root.h"
+
 static char root[64], err[256];
 
 static int set_up(void **state)
@@ -20,32 +22,6 @@ static int set_up(void **state)
 	(void)state;
 	strcpy(root, "/tmp/bulkhead-host.XXXXXX");
 	return mkdtemp(root) ? 0 : -1;
-}
-
-static int tear_down(void **state)
-{
-	char cmd[128];
-
-	(void)state;
-	snprintf(cmd, sizeof(cmd), "rm -rf '%s'", root);
-	return system(cmd);
-}
-
-static void file(const char *path, const char *text)
-{
-	char full[256], *slash;
-	FILE *f;
-
-	snprintf(full, sizeof(full), "%s%s", root, path);
-	for (slash = strchr(full + strlen(root) + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
-		*slash = '\0';
-		mkdir(full, 0700);
-		*slash = '/';
-	}
-	f = fopen(full, "w");
-	assert_non_null(f);
-	fputs(text, f);
-	fclose(f);
 }
 
 static void no_xen(void **state)
@@ -105,11 +81,11 @@ static void devices(void **state)
 int main(void)
 {
 	const struct CMUnitTest t[] = {
-		cmocka_unit_test_setup_teardown(no_xen, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(not_mounted, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(other_hypervisor, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(control_and_driver_domain, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(devices, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(no_xen, set_up, remove_root),
+		cmocka_unit_test_setup_teardown(not_mounted, set_up, remove_root),
+		cmocka_unit_test_setup_teardown(other_hypervisor, set_up, remove_root),
+		cmocka_unit_test_setup_teardown(control_and_driver_domain, set_up, remove_root),
+		cmocka_unit_test_setup_teardown(devices, set_up, remove_root),
 	};
 
 	return cmocka_run_group_tests(t, NULL, NULL);
