@@ -117,7 +117,7 @@ static struct blkback_queue *of(struct be_queue *q) { return (struct blkback_que
 static struct be_queue *queue(struct be_device *d, unsigned i) { return (struct be_queue *)blkback_get_queue(d->back, i); }
 static unsigned turn(struct be_queue *q, unsigned budget) { return blkback_turn(of(q), budget); }
 static int arm(struct be_queue *q) { return blkback_arm(of(q)); }
-static int storage_fd(struct be_queue *q) { return blkback_engine_fd(of(q)); }
+static int storage_fd(struct be_queue *q, short *events UNUSED) { return blkback_engine_fd(of(q)); }
 static void awake(struct be_queue *q) { blkback_awake(of(q)); }
 static void asleep(struct be_queue *q) { blkback_asleep(of(q)); }
 static void drain(struct be_device *d) { blkback_drain(d->back); }

@@ -60,6 +60,26 @@ static int renumber(const struct be_blank *b, int32_t *fd)
 	return -EINVAL;
 }
 
+static int renumber_port(const struct be_blank *b, struct stub_port *p)
+{
+	int rc = 0;
+
+	for (uint32_t k = 0; !rc && k < p->nfds; k++)
+		rc = renumber(b, &p->fd[k]);
+	return rc;
+}
+
+static int renumber_queue(const struct be_blank *b, struct stub_queue *q)
+{
+	int rc = renumber(b, &q->poke_fd);
+
+	if (!rc)
+		rc = renumber(b, &q->net_fd);
+	if (!rc)
+		rc = renumber_port(b, &q->port);
+	return rc ? rc : renumber_port(b, &q->port_rx);
+}
+
 int be_blank_renumber(const struct be_blank *b, struct stub_start *s)
 {
 	int rc = 0;
@@ -68,11 +88,10 @@ int be_blank_renumber(const struct be_blank *b, struct stub_start *s)
 		struct stub_dev *d = &s->dev[i];
 
 		rc = renumber(b, &d->image_fd);
-		for (uint32_t q = 0; !rc && q < d->conn.nqueues; q++) {
-			rc = renumber(b, &d->q[q].poke_fd);
-			for (uint32_t k = 0; !rc && k < d->q[q].port_nfds; k++)
-				rc = renumber(b, &d->q[q].port_fd[k]);
-		}
+		if (!rc)
+			rc = renumber_port(b, &d->ctrl);
+		for (uint32_t q = 0; !rc && q < d->conn.nqueues; q++)
+			rc = renumber_queue(b, &d->q[q]);
 	}
 	return rc;
 }

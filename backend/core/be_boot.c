@@ -24,7 +24,7 @@
 
 #define TIMER_SLACK_NS 1000ul /* the default of 50 us would double the wait between two looks at a lock */
 #define SPARE_FDS 128u	      /* for what maps guest memory on demand */
-#define FDS_PER_QUEUE 16u
+#define FDS_PER_QUEUE 20u
 #define FDS_PER_DEVICE 16u
 #define ERR_BYTES sizeof(((struct stub_msg *)0)->text)
 
@@ -267,6 +267,8 @@ static int take_messages(struct stub *s)
 		}
 		if (m.type == STUB_DRAIN)
 			drain(s, m.arg[0]);
+		else if (m.type == STUB_RATE && m.dev < s->start->ndevs)
+			be_dev_rate(&s->dev[m.dev], m.arg[0], m.arg[1]);
 		else
 			log_peer("a control message of type %u is not for this stub", m.type);
 	}

@@ -13,7 +13,7 @@
 
 #include <stdbool.h>
 
-enum be_event { BE_FENCING, BE_FENCED, BE_BROKEN_RING, BE_BROKEN_JOURNAL, BE_POISON };
+enum be_event { BE_FENCING, BE_FENCED, BE_BROKEN_RING, BE_BROKEN_JOURNAL, BE_POISON, BE_CARRIER };
 
 enum be_turn {
 	BE_IDLE = 0,
@@ -30,8 +30,12 @@ struct be_prepare {
 	void *journal;
 	size_t journal_bytes;
 	struct hv *hv;
-	void *ring[CONN_QUEUES_MAX];
+	void *ring[CONN_QUEUES_MAX];	/* of a vif: TX's page */
+	void *ring_rx[CONN_QUEUES_MAX]; /* of a vif: RX's page */
+	void *ctrl_ring;		/* of a vif's control ring; NULL: none */
 	struct hv_port *port[CONN_QUEUES_MAX];
+	struct hv_port *port_rx[CONN_QUEUES_MAX]; /* of a vif with split event channels, else NULL */
+	struct hv_port *ctrl_port;
 	/* From any thread of the device; does not block. */
 	void (*event)(void *arg, enum be_event e, uint64_t value, const char *text);
 	void *event_arg;
@@ -45,7 +49,8 @@ struct be_class {
 	uint32_t type; /* enum conn_type */
 	/* Length of the journal of such a connection. 0: there is no such connection. */
 	uint64_t (*journal_bytes)(const struct conn_id *c);
-	/* Opens the storage; takes over and closes sd's image_fd. Negative errno with a line in err. */
+	/* Opens the storage, or the netport; takes over sd's image_fd, which it closes, and net_fds. sd stays valid. Negative errno
+	 * with a line in err. */
 	int (*open)(const struct stub_dev *sd, struct be_device **out, char *err, size_t size);
 	/* Allocates and maps all that will be needed; io_uring and threads come here. Stores nothing into shared memory. */
 	int (*prepare)(struct be_device *d, const struct be_prepare *p);
@@ -55,10 +60,15 @@ struct be_class {
 	struct be_queue *(*queue)(struct be_device *d, unsigned index);
 	unsigned (*turn)(struct be_queue *q, unsigned budget); /* enum be_turn */
 	int (*arm)(struct be_queue *q);			       /* 1: there is work, do not sleep */
-	int (*storage_fd)(struct be_queue *q);		       /* -1: none */
+	/* What to wake up for beside ports, asked before each sleep: -1: nothing. *events comes as POLLIN. */
+	int (*storage_fd)(struct be_queue *q, short *events);
+	/* When to turn at the latest, in monotonic ns, asked before each sleep; UINT64_MAX: no matter. NULL: never matters. */
+	uint64_t (*deadline)(struct be_queue *q);
 	void (*awake)(struct be_queue *q);
 	void (*asleep)(struct be_queue *q);
 	void (*drain)(struct be_device *d);
+	/* Of a vif: as stub_dev's rate from now on. NULL of others. The queues are woken after it. */
+	void (*rate)(struct be_device *d, uint64_t bytes, uint64_t us);
 	int (*drained)(struct be_queue *q);
 	/* In a process of its own: opens, looks, closes. Takes over image_fd as open does. */
 	int (*probe)(const struct stub_dev *sd, struct stub_probe *out, char *err, size_t size);

@@ -62,32 +62,51 @@ static void on_event(void *dev, enum be_event e, uint64_t value, const char *tex
 	case BE_POISON:
 		be_dev_say(d, STUB_POISON, arg, text);
 		break;
+	case BE_CARRIER:
+		be_dev_say(d, STUB_CARRIER, arg, text);
+		break;
 	}
 }
 
 /* 0, -EPEER when the guest has not granted it, or another errno. */
-static int map_ring(struct be_dev *d, uint32_t i, char *err, size_t size)
+static int map_ring(struct be_dev *d, const uint32_t *gref, uint32_t pages, void **out, char *err, size_t size)
 {
-	const struct conn_id *c = &d->sd->conn;
-	int rc = hv_map_ring(d->parts.hv, (hv_domid_t)c->domid, c->q[i].gref, c->ring_pages, &d->parts.ring[i]);
+	int rc = hv_map_ring(d->parts.hv, (hv_domid_t)d->sd->conn.domid, gref, pages, out);
 
 	if (rc)
-		snprintf(err, size, "ring %u (%u pages, first grant reference %u) cannot be mapped: %s", i, c->ring_pages,
-			 c->q[i].gref[0], err_str(rc));
+		snprintf(err, size, "a ring (%u pages, first grant reference %u) cannot be mapped: %s", pages, gref[0], err_str(rc));
 	return rc == -EINVAL || rc == -EACCES ? -EPEER : rc;
+}
+
+/* nfds 0: there is none, *out stays NULL. */
+static int adopt_port(struct be_dev *d, const struct stub_port *p, struct hv_port **out, char *err, size_t size)
+{
+	int rc = p->nfds ? hv_port_adopt(d->parts.hv, p->fd, p->nfds, p->local, out) : 0;
+
+	if (rc)
+		snprintf(err, size, "port %u cannot be used: %s", p->local, err_str(rc));
+	return rc;
 }
 
 static int connect_queue(struct be_dev *d, uint32_t i, char *err, size_t size)
 {
+	const struct conn_id *c = &d->sd->conn;
 	const struct stub_queue *q = &d->sd->q[i];
-	int rc = map_ring(d, i, err, size);
+	int rc = map_ring(d, c->q[i].gref, c->ring_pages, &d->parts.ring[i], err, size);
 
-	if (rc)
-		return rc;
-	rc = hv_port_adopt(d->parts.hv, q->port_fd, q->port_nfds, q->local_port, &d->parts.port[i]);
-	if (rc)
-		snprintf(err, size, "the port of queue %u cannot be used: %s", i, err_str(rc));
-	return rc;
+	if (!rc && c->type == CONN_VIF)
+		rc = map_ring(d, &c->q[i].gref[CONN_NET_RX], 1, &d->parts.ring_rx[i], err, size);
+	if (!rc)
+		rc = adopt_port(d, &q->port, &d->parts.port[i], err, size);
+	return rc ? rc : adopt_port(d, &q->port_rx, &d->parts.port_rx[i], err, size);
+}
+
+static int connect_ctrl(struct be_dev *d, char *err, size_t size)
+{
+	const struct conn_id *c = &d->sd->conn;
+	int rc = c->ctrl_evtchn ? map_ring(d, &c->ctrl_gref, 1, &d->parts.ctrl_ring, err, size) : 0;
+
+	return rc ? rc : adopt_port(d, &d->sd->ctrl, &d->parts.ctrl_port, err, size);
 }
 
 int be_dev_open(struct be_dev *d, const struct stub_dev *sd, uint32_t index, const struct be_class *class, struct hv *hv,
@@ -107,6 +126,8 @@ int be_dev_open(struct be_dev *d, const struct stub_dev *sd, uint32_t index, con
 		rc = class->open(sd, &d->device, err, size);
 	for (uint32_t i = 0; !rc && i < sd->conn.nqueues; i++)
 		rc = connect_queue(d, i, err, size);
+	if (!rc)
+		rc = connect_ctrl(d, err, size);
 	if (rc == -EPEER) {
 		d->state = BE_DEV_BROKEN;
 		snprintf(d->unmapped, sizeof(d->unmapped), "%s", err);
@@ -137,7 +158,7 @@ int be_dev_prepare(struct be_dev *d, char *err, size_t size)
 					.queue = d->class->queue(d->device, i),
 					.config = &d->config,
 					.ctl = d->ctl,
-					.port = d->parts.port[i],
+					.port = {d->parts.port[i], d->parts.port_rx[i], i ? NULL : d->parts.ctrl_port},
 					.poke_fd = d->sd->q[i].poke_fd};
 		rc = be_worker_start(w);
 	}
@@ -257,6 +278,15 @@ int be_dev_start(struct be_dev *d)
 		d->state = BE_DEV_STARTING;
 	}
 	return take_over(d);
+}
+
+void be_dev_rate(struct be_dev *d, uint64_t bytes, uint64_t us)
+{
+	if (!d->class->rate || d->state == BE_DEV_BROKEN)
+		return;
+	d->class->rate(d->device, bytes, us);
+	for (uint32_t i = 0; i < d->sd->conn.nqueues; i++)
+		be_worker_wake(&d->worker[i]);
 }
 
 void be_dev_drain(struct be_dev *d)

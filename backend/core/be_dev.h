@@ -53,6 +53,8 @@ int be_dev_prepare(struct be_dev *d, char *err, size_t size);
 int be_dev_start(struct be_dev *d);
 uint64_t be_dev_wait_ns(const struct be_dev *d);
 
+/* At any time after be_dev_prepare(). */
+void be_dev_rate(struct be_dev *d, uint64_t bytes, uint64_t us);
 void be_dev_drain(struct be_dev *d);
 /* Queues that have not yet answered all that they took. */
 unsigned be_dev_undrained(const struct be_dev *d);

@@ -26,9 +26,36 @@ static const char *bad_connection(const struct conn_id *c)
 		return "number of queues";
 	if (c->ring_pages < 1 || c->ring_pages > CONN_RING_PAGES_MAX || !IS_POW2(c->ring_pages))
 		return "number of ring pages";
+	if (c->type == CONN_VIF && (c->ring_pages != 1 || c->protocol != CONN_NATIVE))
+		return "ring of a vif";
 	if (c->domid > DOMID_MAX)
 		return "domid";
 	return NULL;
+}
+
+/* n_min 0: it need not be there. */
+static bool bad_port(const struct stub_port *p, uint32_t n_min, uint32_t n_max) { return p->nfds < n_min || p->nfds > n_max; }
+
+/* What the connection names must be there, and nothing else. */
+static const char *bad_ports(const struct stub_dev *d)
+{
+	const uint32_t max = ARRAY_LEN(d->ctrl.fd);
+	bool vif = d->conn.type == CONN_VIF;
+
+	for (uint32_t i = 0; i < d->conn.nqueues; i++) {
+		const struct stub_queue *q = &d->q[i];
+		bool split = d->conn.q[i].evtchn_rx != 0;
+
+		if (split && !vif)
+			return "connection: a second event channel";
+		if (bad_port(&q->port, 1, max) || bad_port(&q->port_rx, split, split ? max : 0))
+			return "number of a port's descriptors";
+		if (q->net_fd != -1 && (!vif || q->net_fd < FIRST_FREE_FD))
+			return "descriptor of a netport";
+	}
+	if (d->conn.ctrl_evtchn && !vif)
+		return "connection: a control ring";
+	return bad_port(&d->ctrl, d->conn.ctrl_evtchn != 0, d->conn.ctrl_evtchn ? max : 0) ? "number of a port's descriptors" : NULL;
 }
 
 static const char *bad_device(const struct stub_dev *d, bool standby, enum be_purpose purpose)
@@ -48,10 +75,7 @@ static const char *bad_device(const struct stub_dev *d, bool standby, enum be_pu
 	if (!is_text(d->journal, sizeof(d->journal)) || d->journal[0] != '/')
 		return "path of the journal";
 	what = bad_connection(&d->conn);
-	for (uint32_t i = 0; !what && i < d->conn.nqueues; i++)
-		if (d->q[i].port_nfds < 1 || d->q[i].port_nfds > ARRAY_LEN(d->q[i].port_fd))
-			what = "number of a port's descriptors";
-	return what;
+	return what ? what : bad_ports(d);
 }
 
 int be_record_check(const struct stub_start *s, size_t bytes, enum be_purpose purpose, char *err, size_t size)
@@ -88,12 +112,24 @@ static int ascending(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
+static void add_fd(struct be_fds *out, int fd)
+{
+	if (fd != -1)
+		out->fd[out->n++] = fd;
+}
+
+static void add_port(struct be_fds *out, const struct stub_port *p)
+{
+	for (uint32_t i = 0; i < p->nfds; i++)
+		out->fd[out->n++] = p->fd[i];
+}
+
 static void add_queue(struct be_fds *out, const struct stub_queue *q)
 {
-	for (uint32_t i = 0; i < q->port_nfds; i++)
-		out->fd[out->n++] = q->port_fd[i];
-	if (q->poke_fd != -1)
-		out->fd[out->n++] = q->poke_fd;
+	add_port(out, &q->port);
+	add_port(out, &q->port_rx);
+	add_fd(out, q->poke_fd);
+	add_fd(out, q->net_fd);
 }
 
 int be_record_fds(const struct stub_start *s, enum be_purpose purpose, struct be_fds *out, char *err, size_t size)
@@ -102,8 +138,9 @@ int be_record_fds(const struct stub_start *s, enum be_purpose purpose, struct be
 	for (uint32_t i = 0; i < s->ndevs; i++) {
 		const struct stub_dev *d = &s->dev[i];
 
-		if (d->image_fd != -1)
-			out->fd[out->n++] = d->image_fd;
+		add_fd(out, d->image_fd);
+		if (purpose == BE_SERVE)
+			add_port(out, &d->ctrl);
 		for (uint32_t k = 0; purpose == BE_SERVE && k < d->conn.nqueues; k++)
 			add_queue(out, &d->q[k]);
 	}

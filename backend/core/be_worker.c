@@ -25,7 +25,7 @@
 #define STORM_MIN_NS (16 * NS_PER_US)  /* so late at first, each time twice as late, */
 #define STORM_MAX_NS NS_PER_MS	       /* up to this (XSA-332: a guest's kicks cost us next to nothing) */
 
-enum { POLL_WAKE, POLL_POKE, POLL_PORT, POLL_STORAGE, POLL_FDS };
+enum { POLL_WAKE, POLL_POKE, POLL_STORAGE, POLL_PORT, POLL_FDS = POLL_PORT + BE_WORKER_PORTS, POLL_OURS = POLL_STORAGE };
 
 static void wake(struct be_worker *w)
 {
@@ -68,13 +68,13 @@ static void sleep_on(struct be_worker *w, struct pollfd *p, nfds_t n, uint64_t t
 
 static void park(struct be_worker *w)
 {
-	struct pollfd p[POLL_PORT];
+	struct pollfd p[POLL_OURS];
 
 	/* Acquire: pairs with be_worker_release(). */
 	while (!smp_load_acquire(&w->released)) {
 		uint64_t until;
 
-		sleep_on(w, p, POLL_PORT, UINT64_MAX);
+		sleep_on(w, p, POLL_OURS, UINT64_MAX);
 		if (!load_relaxed(&w->lent))
 			continue;
 		store_relaxed(&w->arrived, 1);
@@ -87,26 +87,42 @@ static void park(struct be_worker *w)
 /* For ever: nothing more may be done on this queue. */
 static void NORETURN end(struct be_worker *w, uint32_t how)
 {
-	struct pollfd p[POLL_PORT];
+	struct pollfd p[POLL_OURS];
 
 	smp_store_release(&w->ended, how); /* pairs with be_worker_ended() */
 	be_ctl_wake(w->ctl);
 	w->class->asleep(w->queue);
 	for (;;)
-		sleep_on(w, p, POLL_PORT, UINT64_MAX);
+		sleep_on(w, p, POLL_OURS, UINT64_MAX);
 }
 
-/* deaf: without listening to the port. True: the guest had sent an event. */
+/* No longer than until then, nor than the class allows. */
+static uint64_t no_longer(struct be_worker *w, uint64_t timeout_ns)
+{
+	uint64_t at = w->class->deadline ? w->class->deadline(w->queue) : UINT64_MAX, now;
+
+	if (at == UINT64_MAX)
+		return timeout_ns;
+	now = clock_now();
+	return MIN(timeout_ns, at > now ? at - now : 0);
+}
+
+/* deaf: without listening to the ports. True: the guest had sent an event. */
 static bool sleep_for_work(struct be_worker *w, uint64_t timeout_ns, bool deaf)
 {
 	struct pollfd p[POLL_FDS];
+	bool called = false;
 
-	p[POLL_PORT] = (struct pollfd){.fd = deaf ? -1 : hv_port_fd(w->port), .events = POLLIN};
-	p[POLL_STORAGE] = (struct pollfd){.fd = w->class->storage_fd(w->queue), .events = POLLIN};
+	for (unsigned i = 0; i < BE_WORKER_PORTS; i++)
+		p[POLL_PORT + i] = (struct pollfd){.fd = deaf || !w->port[i] ? -1 : hv_port_fd(w->port[i]), .events = POLLIN};
+	p[POLL_STORAGE] = (struct pollfd){.events = POLLIN};
+	p[POLL_STORAGE].fd = w->class->storage_fd(w->queue, &p[POLL_STORAGE].events);
 	w->class->asleep(w->queue);
-	sleep_on(w, p, POLL_FDS, timeout_ns);
+	sleep_on(w, p, POLL_FDS, no_longer(w, timeout_ns));
 	w->class->awake(w->queue);
-	return (deaf || p[POLL_PORT].revents) && hv_port_clear(w->port) == 1;
+	for (unsigned i = 0; i < BE_WORKER_PORTS; i++)
+		called |= w->port[i] && (deaf || p[POLL_PORT + i].revents) && hv_port_clear(w->port[i]) == 1;
+	return called;
 }
 
 /* Where the worker stands between its turns. */
@@ -260,6 +276,8 @@ void be_worker_release(struct be_worker *w)
 }
 
 bool be_worker_released(const struct be_worker *w) { return load_relaxed(&w->released); }
+
+void be_worker_wake(struct be_worker *w) { wake(w); }
 
 void be_worker_drain(struct be_worker *w)
 {

@@ -15,12 +15,14 @@
 
 #include <pthread.h>
 
+enum { BE_WORKER_PORT, BE_WORKER_PORT_RX, BE_WORKER_PORT_CTRL, BE_WORKER_PORTS };
+
 struct be_worker {
 	const struct be_class *class;
 	struct be_queue *queue;
 	const struct be_config_slot *config;
 	struct be_ctl *ctl;    /* woken when halted or drained */
-	struct hv_port *port;
+	struct hv_port *port[BE_WORKER_PORTS]; /* NULL: there is no such one */
 	int poke_fd;	       /* -1: none */
 	int wake_fd;	       /* eventfd */
 	uint32_t lent;	       /* 1: the control thread turns the queue */
@@ -47,6 +49,8 @@ void be_worker_call(struct be_worker *w);
 bool be_worker_arrived(const struct be_worker *w);
 void be_worker_release(struct be_worker *w);
 bool be_worker_released(const struct be_worker *w);
+/* It turns once more. */
+void be_worker_wake(struct be_worker *w);
 void be_worker_drain(struct be_worker *w);
 /* It will not turn again: drained or broken (or was never released). */
 bool be_worker_ended(const struct be_worker *w);

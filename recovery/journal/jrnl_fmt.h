@@ -17,7 +17,7 @@
 #include "ring/base/conn.h"
 
 #define JRNL_MAGIC 0x314c4e524a484c42ull /* "BLHJRNL1" */
-#define JRNL_VERSION 2u
+#define JRNL_VERSION 3u
 #define JRNL_VALID 0x600d600du
 #define JRNL_SLOTS_MAX 512u  /* of a queue: 16 pages of 112-byte entries */
 #define JRNL_RAW 112u	     /* the largest blkif request (x86_64) */

@@ -129,11 +129,10 @@ static int fill_queues(struct start *st, struct proc_dev *pd, struct stub_dev *s
 		pd->poke[q] = pair[0];
 		st->stub_end[at][q] = pair[1];
 		sq->poke_fd = st->pass[st->npass++] = pair[1];
-		sq->port_nfds = d->port_nfds;
-		sq->local_port = d->local_port[q];
-		sq->port_fd[0] = sq->port_fd[1] = -1;
+		sq->net_fd = -1;
+		sq->port = (struct stub_port){.fd = {-1, -1}, .nfds = d->port_nfds, .local = d->local_port[q]};
 		for (uint32_t i = 0; i < d->port_nfds; i++)
-			sq->port_fd[i] = st->pass[st->npass++] = d->port_fd[q][i];
+			sq->port.fd[i] = st->pass[st->npass++] = d->port_fd[q][i];
 	}
 	return 0;
 }

@@ -16,7 +16,7 @@
 #define STUB_FD_RECORD 3
 #define STUB_FD_CTL 4
 #define STUB_MAGIC 0x54535542u
-#define STUB_VERSION 2u
+#define STUB_VERSION 3u
 #define STUB_DEVS_MAX 64u
 #define STUB_PATH_MAX 256
 
@@ -25,11 +25,17 @@ enum stub_kind {
 	STUB_RESUME,	/* compare header with record, continue where it stands */
 };
 
+struct stub_port {
+	int32_t fd[2];	/* hv_port_adopt(); -1: unused */
+	uint32_t nfds;	/* 0: there is no such port */
+	uint32_t local; /* its number in this domain */
+};
+
 struct stub_queue {
-	int32_t port_fd[2];  /* hv_port_adopt(); -1: unused */
-	uint32_t port_nfds;
-	uint32_t local_port;
-	int32_t poke_fd;     /* the worker's end of its socketpair: it answers each byte with one byte */
+	struct stub_port port;	  /* of a vif with split event channels: TX's */
+	struct stub_port port_rx; /* of such a vif */
+	int32_t poke_fd;	  /* the worker's end of its socketpair: it answers each byte with one byte */
+	int32_t net_fd;		  /* of a vif: this queue's end of the netport (a tap's queue); -1: none */
 };
 
 struct stub_dev {
@@ -37,14 +43,17 @@ struct stub_dev {
 	uint32_t own_fault;	/* the last generation died by its own fault (section 6, poison); a standby's comes by GO */
 	struct conn_id conn;
 	char journal[STUB_PATH_MAX]; /* opened by name by the stub alone */
-	char spec[SPEC_MAX];	/* the engine's part of params */
+	char spec[SPEC_MAX];	/* the engine's part of params; of a vif: its netport ("tap", "null", "pair"), with its filters */
 	int32_t image_fd;	/* of the reservation, -1: none (null) */
 	uint32_t read_only;
 	uint64_t want_dev, want_ino;
 	uint64_t fence_base;	/* engine.h */
 	uint64_t serial;	/* the supervisor's number of this device, echoed in messages */
 	uint32_t poll_us;	/* longest adaptive poll before sleeping; 0: never polls */
+	uint32_t drain_ms, stall_ms; /* of a vif whose guest posts no buffers: so late its packets are dropped, its carrier goes */
 	uint32_t pad;
+	uint64_t rate_bytes, rate_us; /* of a vif: the guest may send so many bytes in so many microseconds; rate_us 0: any */
+	struct stub_port ctrl;	/* of a vif's control ring: queue 0's worker serves it */
 	struct stub_queue q[CONN_QUEUES_MAX];
 };
 
@@ -67,7 +76,7 @@ static inline size_t stub_start_bytes(uint32_t ndevs)
  * is given then is this, with nfds descriptors: the record's, then those that stand in the record under number[1], [2] and so on
  * (number[0] means nothing). From there on it is a stub like any other. */
 #define STUB_BLANK_ARG "--blank"
-#define STUB_ADOPT_FDS 64
+#define STUB_ADOPT_FDS 128
 struct stub_adopt {
 	uint32_t nfds;
 	int32_t number[STUB_ADOPT_FDS];
@@ -86,9 +95,11 @@ enum stub_msg_type {
 	STUB_FAILED,	/* cannot start (image gone...): text; it exits. arg[0] errno */
 	STUB_DRAINED,	/* after DRAIN: all that was taken is answered (or time was up); it exits */
 	STUB_BLANK,	/* blank: ready to be given a record */
+	STUB_CARRIER,	/* of a vif: arg[0] 0: its guest has posted no buffers for stall_ms, 1: it has again */
 	/* supervisor -> stub */
 	STUB_GO = 32,	/* standby: take over. arg[0] bit per device index: own_fault */
 	STUB_DRAIN,	/* take no more, answer what was taken within arg[0] ns, exit */
+	STUB_RATE,	/* of a vif, dev: arg[0] rate_bytes, arg[1] rate_us from now on; to a standby, too */
 };
 
 /* The way of a stub to its first request, in monotonic ns: what an outage is made of. */

@@ -3,6 +3,24 @@
 #include "backend/core/be_record.h"
 #include "tests/fuzz/input.h"
 
+/* A vif with all that it may have. The next free descriptor. */
+static int lay_vif(struct stub_dev *d, int fd)
+{
+	d->conn.type = CONN_VIF;
+	d->conn.protocol = CONN_NATIVE;
+	d->conn.ctrl_evtchn = 1;
+	d->ctrl = (struct stub_port){.fd = {fd, -1}, .nfds = 1};
+	fd++;
+	for (uint32_t k = 0; k < CONN_QUEUES_MAX; k++, fd += 2) {
+		d->conn.q[k].evtchn_rx = 1;
+		d->q[k].port_rx = (struct stub_port){.fd = {fd, -1}, .nfds = 1};
+		d->q[k].net_fd = fd + 1;
+	}
+	return fd;
+}
+
+static void check_port(const struct stub_port *p, bool there) { CHECK(p->nfds >= there && p->nfds <= (there ? ARRAY_LEN(p->fd) : 0)); }
+
 /* Most of it as it should be, so that the checks behind the first ones are reached. */
 static void lay_sound(struct stub_start *s, size_t bytes)
 {
@@ -23,7 +41,9 @@ static void lay_sound(struct stub_start *s, size_t bytes)
 		d->image_fd = fd++;
 		d->conn = (struct conn_id){.type = CONN_VBD, .protocol = CONN_X86_64, .nqueues = 1 + i % 2, .ring_pages = 1};
 		for (uint32_t k = 0; k < CONN_QUEUES_MAX; k++, fd += 2)
-			d->q[k] = (struct stub_queue){.port_fd = {fd, -1}, .port_nfds = 1, .poke_fd = fd + 1};
+			d->q[k] = (struct stub_queue){.port = {.fd = {fd, -1}, .nfds = 1}, .poke_fd = fd + 1, .net_fd = -1};
+		if (i % 2)
+			fd = lay_vif(d, fd);
 	}
 }
 
@@ -53,8 +73,11 @@ static void check_record(const struct stub_start *s, enum be_purpose purpose)
 		CHECK(memchr(d->journal, '\0', sizeof(d->journal)) && d->journal[0] == '/');
 		CHECK(d->conn.nqueues >= 1 && d->conn.nqueues <= CONN_QUEUES_MAX);
 		CHECK(IS_POW2(d->conn.ring_pages) && d->conn.ring_pages <= CONN_RING_PAGES_MAX);
-		for (uint32_t k = 0; k < d->conn.nqueues; k++)
-			CHECK(d->q[k].port_nfds >= 1 && d->q[k].port_nfds <= ARRAY_LEN(d->q[k].port_fd));
+		for (uint32_t k = 0; k < d->conn.nqueues; k++) {
+			check_port(&d->q[k].port, true);
+			check_port(&d->q[k].port_rx, d->conn.q[k].evtchn_rx != 0);
+		}
+		check_port(&d->ctrl, d->conn.ctrl_evtchn != 0);
 	}
 	if (be_record_fds(s, purpose, &fds, err, sizeof(err))) {
 		CHECK(err[0]);

@@ -322,12 +322,12 @@ static inline void pass_device(struct stub_dev *sd, const struct device *d, cons
 		struct stub_queue *q = &sd->q[k];
 		int fds[HV_PORT_FDS];
 
-		q->port_nfds = (uint32_t)hv_port_fds(d->bound[k], fds);
-		q->port_fd[0] = q->port_fd[1] = -1;
-		for (uint32_t i = 0; i < q->port_nfds; i++)
-			q->port_fd[i] = pass_on(fds[i]);
-		q->local_port = hv_port_number(d->bound[k]);
+		q->port = (struct stub_port){.fd = {-1, -1}, .local = hv_port_number(d->bound[k])};
+		q->port.nfds = (uint32_t)hv_port_fds(d->bound[k], fds);
+		for (uint32_t i = 0; i < q->port.nfds; i++)
+			q->port.fd[i] = pass_on(fds[i]);
 		q->poke_fd = pass_on(poke[k]);
+		q->net_fd = -1;
 	}
 }
 

@@ -33,7 +33,7 @@ static struct stub_start *good(uint32_t ndevs)
 		*d = (struct stub_dev){.kind = STUB_RESUME, .journal = "/dev/shm/j", .spec = "null:1M", .image_fd = fd++};
 		d->conn = (struct conn_id){.domid = 1, .type = CONN_VBD, .protocol = CONN_NATIVE, .nqueues = 2, .ring_pages = 4};
 		for (uint32_t k = 0; k < 2; k++) {
-			d->q[k] = (struct stub_queue){.port_fd = {fd, fd + 1}, .port_nfds = 2, .poke_fd = fd + 2};
+			d->q[k] = (struct stub_queue){.port = {.fd = {fd, fd + 1}, .nfds = 2}, .poke_fd = fd + 2, .net_fd = -1};
 			fd += 3;
 		}
 	}
@@ -146,8 +146,13 @@ static void every_field_is_judged(void **state)
 	REFUSED(s, dev[1].conn.ring_pages, 3, "ring pages");
 	REFUSED(s, dev[1].conn.ring_pages, 32, "ring pages");
 	REFUSED(s, dev[1].conn.domid, 0x10001, "domid");
-	REFUSED(s, dev[1].q[1].port_nfds, 0, "port");
-	REFUSED(s, dev[1].q[1].port_nfds, 3, "port");
+	REFUSED(s, dev[1].q[1].port.nfds, 0, "port");
+	REFUSED(s, dev[1].q[1].port.nfds, 3, "port");
+	REFUSED(s, dev[1].q[1].port_rx.nfds, 1, "port");
+	REFUSED(s, dev[1].q[1].net_fd, 40, "netport");
+	REFUSED(s, dev[1].ctrl.nfds, 1, "port");
+	REFUSED(s, dev[1].conn.q[0].evtchn_rx, 5, "second");
+	REFUSED(s, dev[1].conn.ctrl_evtchn, 5, "control ring");
 	s->standby = 1;
 	REFUSED(s, dev[0].kind, STUB_FRESH, "standby");
 	memset(s->dev[0].journal, '/', sizeof(s->dev[0].journal));
@@ -170,13 +175,57 @@ static void descriptors_are_named_once(void **state)
 	s->dev[0].image_fd = -1;
 	assert_int_equal(be_record_fds(s, BE_SERVE, &f, err, sizeof(err)), 0);
 	assert_int_equal(f.n, 1 + 2 * 7 - 2);
-	s->dev[1].image_fd = s->dev[0].q[0].port_fd[1];
+	s->dev[1].image_fd = s->dev[0].q[0].port.fd[1];
 	assert_int_equal(be_record_fds(s, BE_SERVE, &f, err, sizeof(err)), -EINVAL);
 	assert_non_null(strstr(err, "twice"));
 	s->dev[1].image_fd = -1;
-	s->dev[0].q[0].port_fd[1] = STUB_FD_RECORD;
+	s->dev[0].q[0].port.fd[1] = STUB_FD_RECORD;
 	assert_int_equal(be_record_fds(s, BE_SERVE, &f, err, sizeof(err)), -EINVAL);
-	s->dev[0].q[0].port_fd[1] = -1;
+	s->dev[0].q[0].port.fd[1] = -1;
+	assert_int_equal(be_record_fds(s, BE_SERVE, &f, err, sizeof(err)), -EINVAL);
+	free(s);
+}
+
+/* A vif of two queues, each with two ports and a tap's queue, and a control ring; beside it a disk. */
+static struct stub_start *good_vif(void)
+{
+	struct stub_start *s = good(2);
+	struct stub_dev *d = &s->dev[0];
+
+	d->conn.type = CONN_VIF;
+	d->conn.ring_pages = 1;
+	d->conn.ctrl_evtchn = 9;
+	strcpy(d->spec, "tap");
+	d->image_fd = -1;
+	d->ctrl = (struct stub_port){.fd = {24, 25}, .nfds = 2};
+	for (int k = 0; k < 2; k++) {
+		d->conn.q[k].evtchn_rx = 7;
+		d->q[k].port_rx = (struct stub_port){.fd = {26 + 3 * k, 27 + 3 * k}, .nfds = 2};
+		d->q[k].net_fd = 28 + 3 * k;
+	}
+	return s;
+}
+
+static void a_vif_has_more_ports(void **state)
+{
+	struct stub_start *s = good_vif();
+	struct be_fds f;
+
+	(void)state;
+	assert_int_equal(check(s), 0);
+	assert_int_equal(be_record_fds(s, BE_SERVE, &f, err, sizeof(err)), 0);
+	assert_int_equal(f.n, 1 + 2 * 3 + 7 + 2 + 2 * 3);
+	for (size_t i = 1; i < f.n; i++)
+		assert_int_equal(f.fd[i], 10 + (int)i);
+	REFUSED(s, dev[0].conn.ring_pages, 2, "vif");
+	REFUSED(s, dev[0].conn.protocol, CONN_X86_64, "vif");
+	REFUSED(s, dev[0].conn.ctrl_evtchn, 0, "port");
+	REFUSED(s, dev[0].conn.q[1].evtchn_rx, 0, "port");
+	REFUSED(s, dev[0].ctrl.nfds, 0, "port");
+	REFUSED(s, dev[0].ctrl.nfds, 3, "port");
+	REFUSED(s, dev[0].q[0].port_rx.nfds, 0, "port");
+	REFUSED(s, dev[0].q[0].net_fd, 2, "netport");
+	s->dev[0].q[0].net_fd = s->dev[0].ctrl.fd[1];
 	assert_int_equal(be_record_fds(s, BE_SERVE, &f, err, sizeof(err)), -EINVAL);
 	free(s);
 }
@@ -208,6 +257,7 @@ int main(void)
 		cmocka_unit_test(what_is_no_record_is_refused),
 		cmocka_unit_test(every_field_is_judged),
 		cmocka_unit_test(descriptors_are_named_once),
+		cmocka_unit_test(a_vif_has_more_ports),
 		cmocka_unit_test(a_probe_needs_the_storage_only),
 	};
 

@@ -47,6 +47,7 @@ struct be_queue {
 	int keep_busy;	    /* finds something always */
 	unsigned verdict;   /* beside BUSY */
 	unsigned turns, sleeps;
+	uint64_t deadline; /* 0: none */
 	int is_awake, drained;
 };
 
@@ -64,7 +65,8 @@ static unsigned turn(struct be_queue *q, unsigned budget)
 }
 
 static int arm(struct be_queue *q) { return load_relaxed(&q->work) > 0; }
-static int storage_fd(struct be_queue *q UNUSED) { return -1; }
+static int storage_fd(struct be_queue *q UNUSED, short *events UNUSED) { return -1; }
+static uint64_t deadline(struct be_queue *q) { return load_relaxed(&q->deadline) ? load_relaxed(&q->deadline) : UINT64_MAX; }
 static void awake(struct be_queue *q) { store_relaxed(&q->is_awake, 1); }
 static int drained(struct be_queue *q) { return load_relaxed(&q->drained); }
 
@@ -75,18 +77,25 @@ static void asleep(struct be_queue *q)
 }
 
 static const struct be_class fake_class = {
-	.turn = turn, .arm = arm, .storage_fd = storage_fd, .awake = awake, .asleep = asleep, .drained = drained};
+	.turn = turn, .arm = arm, .storage_fd = storage_fd, .deadline = deadline, .awake = awake, .asleep = asleep, .drained = drained};
 
 /* ---- a worker with all around it; threads have no end, so each stays until the program's */
 
 struct bench {
 	struct be_worker w;
 	struct be_queue q;
-	struct fake_port port;
+	struct fake_port port, more[2];
 	struct be_ctl ctl;
 	struct be_config_slot config;
 	int ctl_other, poke;
 };
+
+static void open_port(struct fake_port *p)
+{
+	p->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	p->hv.ops = &fake_ops;
+	p->port.hv = &p->hv;
+}
 
 static struct bench *setup(uint32_t poll_us)
 {
@@ -100,11 +109,11 @@ static struct bench *setup(uint32_t poll_us)
 	assert_int_equal(be_config_publish(&b->config, &(struct be_config){.poll_us = poll_us}), 0);
 	b->ctl_other = ctl[1];
 	b->poke = poke[1];
-	b->port.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	b->port.hv.ops = &fake_ops;
-	b->port.port.hv = &b->port.hv;
+	open_port(&b->port);
+	open_port(&b->more[0]);
+	open_port(&b->more[1]);
 	b->w = (struct be_worker){.class = &fake_class, .queue = &b->q, .config = &b->config, .ctl = &b->ctl,
-				  .port = &b->port.port, .poke_fd = poke[0]};
+				  .port = {&b->port.port, &b->more[0].port, &b->more[1].port}, .poke_fd = poke[0]};
 	assert_int_equal(be_worker_start(&b->w), 0);
 	return b;
 }
@@ -283,6 +292,42 @@ static void events_for_nothing_are_looked_at_seldom(void **state)
 	UNTIL(!load_relaxed(&b->q.is_awake));
 }
 
+static void every_port_wakes_it(void **state)
+{
+	struct bench *b = setup(0);
+	const uint64_t one = 1;
+
+	(void)state;
+	be_worker_release(&b->w);
+	for (int i = 0; i < 2; i++) {
+		UNTIL(!load_relaxed(&b->q.is_awake));
+		store_relaxed(&b->q.work, 1);
+		assert_int_equal(write(b->more[i].fd, &one, sizeof(one)), sizeof(one));
+		UNTIL(load_relaxed(&b->q.work) == 0);
+		assert_true(load_relaxed(&b->more[i].cleared) > 0);
+	}
+}
+
+static void turns_at_its_deadline_without_an_event(void **state)
+{
+	struct bench *b = setup(0);
+	uint64_t from = clock_now();
+
+	(void)state;
+	store_relaxed(&b->q.deadline, from + 20 * NS_PER_MS);
+	be_worker_release(&b->w);
+	UNTIL(load_relaxed(&b->q.sleeps) > 0);
+	store_relaxed(&b->q.deadline, 0);
+	store_relaxed(&b->q.work, 1);
+	UNTIL(load_relaxed(&b->q.work) == 0);
+	assert_true(clock_now() - from >= 20 * NS_PER_MS);
+	UNTIL(!load_relaxed(&b->q.is_awake));
+	be_worker_wake(&b->w);
+	store_relaxed(&b->q.work, 1);
+	be_worker_wake(&b->w);
+	UNTIL(load_relaxed(&b->q.work) == 0);
+}
+
 static void waits_for_a_fence_without_an_event(void **state)
 {
 	struct bench *b = setup(0);
@@ -405,6 +450,8 @@ int main(void)
 		cmocka_unit_test(pokes_are_answered_asleep_and_busy),
 		cmocka_unit_test(idle_it_uses_no_processor),
 		cmocka_unit_test(events_for_nothing_are_looked_at_seldom),
+		cmocka_unit_test(every_port_wakes_it),
+		cmocka_unit_test(turns_at_its_deadline_without_an_event),
 		cmocka_unit_test(waits_for_a_fence_without_an_event),
 		cmocka_unit_test(drained_when_all_is_answered),
 		cmocka_unit_test(halted_for_ever),
