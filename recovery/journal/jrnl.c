@@ -1,9 +1,8 @@
 #include "recovery/journal/jrnl.h"
 
+#include "recovery/journal/jrnl_hdr.h"
 #include "ring/base/check.h"
-#include "ring/base/err.h"
 
-#include <errno.h>
 #include <string.h>
 
 uint32_t jrnl_check_copy(const struct jrnl_slot *s)
@@ -14,13 +13,10 @@ uint32_t jrnl_check_copy(const struct jrnl_slot *s)
 
 uint32_t jrnl_check_list(const struct jrnl_list *l, uint32_t n) { return jrnl_sum(l->seg, n, n); }
 
-static uint32_t check_header(const struct jrnl_hdr *h)
+static struct jrnl_form form(const struct conn_id *conn, uint32_t nslots)
 {
-	uint64_t w[offsetof(struct jrnl_hdr, check) / 8];
-
-	static_assert(offsetof(struct jrnl_hdr, check) % 8 == 0, "whole words");
-	memcpy(w, h, sizeof(w));
-	return jrnl_sum(w, ARRAY_LEN(w), 0);
+	return (struct jrnl_form){.magic = JRNL_MAGIC, .version = JRNL_VERSION, .nslots = nslots,
+				  .size = jrnl_file_bytes(nslots, conn->nqueues)};
 }
 
 static void lay_out(struct jrnl *j, void *mem, uint32_t nslots, uint32_t nqueues)
@@ -41,14 +37,11 @@ static void lay_out(struct jrnl *j, void *mem, uint32_t nslots, uint32_t nqueues
 
 void jrnl_format(void *mem, const struct conn_id *conn, uint32_t nslots, struct jrnl *out)
 {
-	struct jrnl_hdr h = {.magic = JRNL_MAGIC, .version = JRNL_VERSION, .nslots = nslots,
-			     .size = jrnl_file_bytes(nslots, conn->nqueues), .conn = *conn};
+	const struct jrnl_form f = form(conn, nslots);
 
 	CHECK(nslots > 0 && nslots <= JRNL_SLOTS_MAX && conn->nqueues > 0 && conn->nqueues <= CONN_QUEUES_MAX);
-	h.check = check_header(&h);
 	lay_out(out, mem, nslots, conn->nqueues);
-	/* Not valid while it is being made: a successor that finds it half made starts it anew. */
-	pm_store32(&out->hdr->valid, 0);
+	jrnl_hdr_begin(out->hdr);
 	for (uint32_t i = 0; i < conn->nqueues; i++) {
 		struct jrnl_q *q = &out->q[i];
 
@@ -58,37 +51,23 @@ void jrnl_format(void *mem, const struct conn_id *conn, uint32_t nslots, struct 
 		for (uint32_t s = 0; s < nslots; s++)
 			jrnl_free(q, s);
 	}
-	pm_copy(out->hdr, &h, offsetof(struct jrnl_hdr, check));
-	pm_store32(&out->hdr->check, h.check);
-	pm_store32(&out->hdr->flush_failed, 0);
-	pm_store64(&out->hdr->generation, JRNL_GENERATION(0));
-	pm_store32(&out->hdr->valid, JRNL_VALID);
+	jrnl_hdr_finish(out->hdr, &f, conn);
 }
 
 int jrnl_open(void *mem, size_t len, const struct conn_id *conn, uint32_t nslots, struct jrnl *out)
 {
-	const struct jrnl_hdr *h = mem;
+	const struct jrnl_form f = form(conn, nslots);
+	int rc = jrnl_hdr_look(mem, len, &f, conn);
 
-	if (len < jrnl_file_bytes(nslots, conn->nqueues))
-		return -EBADMSG;
-	if (READ_ONCE_U32(&h->valid) == 0)
-		return -EMISMATCH;
-	if (h->valid != JRNL_VALID || h->magic != JRNL_MAGIC || h->version != JRNL_VERSION || check_header(h) != h->check)
-		return -EBADMSG;
-	if ((h->flush_failed != 0 && h->flush_failed != JRNL_FLUSH_FAILED) ||
-	    h->generation != JRNL_GENERATION(JRNL_GENERATION_OF(h->generation)))
-		return -EBADMSG;
-	if (memcmp(&h->conn, conn, sizeof(*conn)) != 0 || h->nslots != nslots)
-		return -EMISMATCH;
-	lay_out(out, mem, nslots, conn->nqueues);
-	return 0;
+	if (!rc)
+		lay_out(out, mem, nslots, conn->nqueues);
+	return rc;
 }
 
 uint64_t jrnl_own(struct jrnl *j)
 {
-	uint64_t g = JRNL_GENERATION_OF(READ_ONCE_U64(&j->hdr->generation)) + 1;
+	uint64_t g = jrnl_hdr_own(j->hdr);
 
-	pm_store64(&j->hdr->generation, JRNL_GENERATION(g));
 	for (uint32_t i = 0; i < j->nqueues; i++)
 		j->q[i].generation = g;
 	return g;
