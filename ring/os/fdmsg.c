@@ -67,7 +67,7 @@ static size_t take_fds(struct msghdr *m, int *fds, size_t keep)
 	return kept;
 }
 
-ssize_t fdmsg_recv(int sock, void *buf, size_t size, int *fds, size_t *nfds)
+static ssize_t receive(int sock, void *buf, size_t size, int *fds, size_t *nfds, int flags)
 {
 	union control c;
 	struct iovec iov = {.iov_base = buf, .iov_len = size};
@@ -77,7 +77,7 @@ ssize_t fdmsg_recv(int sock, void *buf, size_t size, int *fds, size_t *nfds)
 	ssize_t n;
 
 	do
-		n = recvmsg(sock, &m, MSG_CMSG_CLOEXEC);
+		n = recvmsg(sock, &m, MSG_CMSG_CLOEXEC | flags);
 	while (n < 0 && errno == EINTR);
 	if (fds)
 		*nfds = 0;
@@ -90,6 +90,16 @@ ssize_t fdmsg_recv(int sock, void *buf, size_t size, int *fds, size_t *nfds)
 	if (fds)
 		*nfds = keep;
 	return n;
+}
+
+ssize_t fdmsg_recv(int sock, void *buf, size_t size, int *fds, size_t *nfds)
+{
+	return receive(sock, buf, size, fds, nfds, 0);
+}
+
+ssize_t fdmsg_peek(int sock, void *buf, size_t size, int *fds, size_t *nfds)
+{
+	return receive(sock, buf, size, fds, nfds, MSG_PEEK | MSG_DONTWAIT);
 }
 
 /* The address of path. When path is too long for it, through *dir, a descriptor of its folder which the caller closes

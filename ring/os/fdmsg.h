@@ -17,6 +17,8 @@
 int fdmsg_send(int sock, const void *buf, size_t len, const int *fds, size_t nfds);
 /* Receives one message. Its length; 0 at end of file; -EAGAIN. *nfds: in, room in fds; out, how many came. fds may be NULL. */
 ssize_t fdmsg_recv(int sock, void *buf, size_t size, int *fds, size_t *nfds);
+/* The same, never waiting, and the message stays: descriptors that come are new ones each time. */
+ssize_t fdmsg_peek(int sock, void *buf, size_t size, int *fds, size_t *nfds);
 
 /* SOCK_SEQPACKET sockets, close-on-exec. Listening replaces a stale socket file; mode is the file's. Paths longer than
  * sun_path go through /proc/self/fd. A listening socket is non-blocking and does not replace one that is in use

@@ -1,0 +1,78 @@
+#include "backend/port/port_priv.h"
+#include "ring/base/check.h"
+#include "ring/base/err.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static const struct netport_ops *const kinds[] = {&netport_null_ops, &netport_pair_ops};
+
+void netport_no_kick(struct netport_queue *q UNUSED) {}
+uint64_t netport_never_due(const struct netport_queue *q UNUSED) { return UINT64_MAX; }
+
+/* Kinds without an argument are written without a colon. */
+static int parse(const char *text, struct spec *s)
+{
+	char full[SPEC_MAX + 1];
+	size_t name = strcspn(text, ":,"), len = strlen(text);
+
+	if (text[name] == ':' || text[0] == '/')
+		return spec_parse(text, s);
+	if (len >= SPEC_MAX)
+		return -ENAMETOOLONG;
+	memcpy(full, text, name);
+	full[name] = ':';
+	strcpy(full + name + 1, text + name);
+	return spec_parse(full, s);
+}
+
+static int find(const char *text, struct spec *s, const struct netport_ops **ops, char *err, size_t size)
+{
+	if (!text || parse(text, s))
+		return err_say(err, size, -EINVAL, "\"%.60s\" names no netport: use tap, pair or null", text ? text : "");
+	for (size_t i = 0; i < ARRAY_LEN(kinds); i++)
+		if (strcmp(kinds[i]->name, s->engine) == 0) {
+			*ops = kinds[i];
+			return 0;
+		}
+	return err_say(err, size, -EINVAL, "%.60s: there is no netport \"%s\": use tap, pair or null", text, s->engine);
+}
+
+static int open_stack(const struct netport_open *o, int *fd, struct netport **out, char *err, size_t size)
+{
+	const struct netport_ops *ops = NULL;
+	struct spec s;
+	char key[64];
+	int rc = find(o->spec, &s, &ops, err, size);
+
+	if (rc)
+		return rc;
+	if (spec_unknown(&s, ops->options, key, sizeof(key)))
+		return err_say(err, size, -EINVAL, "%.60s: \"%s\" is not an option of the netport %s", o->spec, key, ops->name);
+	return ops->open(o, &s, fd, out, err, size);
+}
+
+int netport_open(const struct netport_open *o, struct netport **out, char *err, size_t size)
+{
+	int *fd = malloc(o->queues * sizeof(*fd)), rc;
+
+	CHECK(o->queues > 0 && fd);
+	*out = NULL;
+	if (size)
+		err[0] = '\0';
+	for (unsigned i = 0; i < o->queues; i++)
+		fd[i] = o->fd ? o->fd[i] : -1;
+	rc = open_stack(o, fd, out, err, size);
+	for (unsigned i = 0; i < o->queues; i++)
+		if (fd[i] >= 0)
+			close(fd[i]);
+	free(fd);
+	return rc;
+}
+
+void netport_close(struct netport *p)
+{
+	if (p)
+		p->ops->close(p);
+}
