@@ -6,7 +6,6 @@
 #include "xenstore-glue/wire/xs_wire.h"
 
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <xen/io/protocols.h>
@@ -16,92 +15,6 @@
 #define SECTOR_SIZE_MAX 65536u
 #define INDIRECT_MAX 4096u /* segments of one request that anybody would use */
 static_assert(1u << RING_ORDER_MAX == CONN_RING_PAGES_MAX, "both name the largest ring");
-
-/* ---- lists ---- */
-
-static struct xs_kv *find(struct xs_kvs *kvs, const char *key)
-{
-	for (unsigned i = 0; i < kvs->n; i++)
-		if (strcmp(kvs->kv[i].key, key) == 0)
-			return &kvs->kv[i];
-	return NULL;
-}
-
-const char *xs_kv_get(const struct xs_kvs *kvs, const char *key)
-{
-	for (unsigned i = 0; i < kvs->n; i++)
-		if (strcmp(kvs->kv[i].key, key) == 0)
-			return kvs->kv[i].val;
-	return NULL;
-}
-
-int xs_kv_set(struct xs_kvs *kvs, const char *key, const char *fmt, ...)
-{
-	struct xs_kv *kv = find(kvs, key);
-	va_list ap;
-	int n;
-
-	if (!kv && (kvs->n == VBD_KV_MAX || strlen(key) >= sizeof(kv->key)))
-		return -ENOSPC;
-	if (!kv) {
-		kv = &kvs->kv[kvs->n];
-		strcpy(kv->key, key);
-	}
-	va_start(ap, fmt);
-	n = vsnprintf(kv->val, sizeof(kv->val), fmt, ap);
-	va_end(ap);
-	if (n < 0 || (size_t)n >= sizeof(kv->val))
-		return -ENOSPC;
-	if (kv == &kvs->kv[kvs->n])
-		kvs->n++;
-	return 0;
-}
-
-/* ---- numbers ---- */
-
-static bool parse_u64(const char *s, uint64_t max, uint64_t *out)
-{
-	uint64_t v = 0;
-
-	if (*s == '\0')
-		return false;
-	for (; *s; s++) {
-		if (*s < '0' || *s > '9')
-			return false;
-		if (__builtin_mul_overflow(v, 10u, &v) || __builtin_add_overflow(v, (uint64_t)(*s - '0'), &v) || v > max)
-			return false;
-	}
-	*out = v;
-	return true;
-}
-
-/* One key being read: what is wrong with the first that is wrong stays in err. */
-struct in {
-	const struct xs_kvs *kvs;
-	const char *who;
-	int bad; /* the error for a wrong value */
-	char *err;
-	size_t size;
-	int rc;
-};
-
-static uint64_t in_u64(struct in *in, const char *key, uint64_t absent, uint64_t max)
-{
-	const char *val = xs_kv_get(in->kvs, key);
-	uint64_t v = absent;
-
-	if (val && !parse_u64(val, max, &v) && in->rc == 0)
-		in->rc = err_say(in->err, in->size, in->bad, "%s: %s is \"%.40s\", not a number up to %llu", in->who, key, val,
-			     (unsigned long long)max);
-	return v;
-}
-
-static uint32_t in_u32(struct in *in, const char *key, uint32_t absent)
-{
-	return (uint32_t)in_u64(in, key, absent, UINT32_MAX);
-}
-
-static bool in_bool(struct in *in, const char *key, bool absent) { return in_u32(in, key, absent) != 0; }
 
 /* ---- device numbers (Xen's docs/man/xen-vbd-interface) ---- */
 
@@ -195,43 +108,29 @@ void vbd_vdev(uint32_t devid, char *vdev, size_t size)
 
 /* ---- what the toolstack wants ---- */
 
-static int copy(struct in *in, const char *key, char *out, size_t size)
-{
-	const char *val = xs_kv_get(in->kvs, key);
-
-	out[0] = '\0';
-	if (val && strlen(val) >= size && in->rc == 0)
-		in->rc = err_say(in->err, in->size, in->bad, "%s: %s is longer than %zu bytes", in->who, key, size - 1);
-	else if (val && strlen(val) < size)
-		strcpy(out, val);
-	return val ? 0 : -ENOENT;
-}
-
 bool vbd_marked(const char *script)
 {
-	const char *slash = script ? strrchr(script, '/') : NULL;
-
-	return script && strcmp(slash ? slash + 1 : script, VBD_SCRIPT) == 0;
+	return xs_kv_script(script, VBD_SCRIPT);
 }
 
 int vbd_wanted_read(const struct xs_kvs *back, struct vbd_wanted *w, char *err, size_t size)
 {
-	struct in in = {back, "backend's directory", -EINVAL, err, size, 0};
+	struct xs_kv_in in = {back, "backend's directory", -EINVAL, err, size, 0};
 	const char *mode = xs_kv_get(back, "mode"), *kind = xs_kv_get(back, "device-type");
 
 	memset(w, 0, sizeof(*w));
-	if (copy(&in, "frontend", w->frontend, sizeof(w->frontend)) || !xs_kv_get(back, "frontend-id"))
+	if (xs_kv_in_text(&in, "frontend", w->frontend, sizeof(w->frontend)) || !xs_kv_get(back, "frontend-id"))
 		return err_say(err, size, -EINVAL, "%s: no frontend or frontend-id", in.who);
-	w->frontend_id = (uint32_t)in_u64(&in, "frontend-id", 0, XS_DOMID_FIRST_RESERVED - 1);
-	w->online = in_bool(&in, "online", true);
-	w->removable = in_bool(&in, "removable", false);
-	w->bootable = in_bool(&in, "bootable", false);
-	w->discard_enable = in_bool(&in, "discard-enable", true);
+	w->frontend_id = (uint32_t)xs_kv_in_u64(&in, "frontend-id", 0, XS_DOMID_FIRST_RESERVED - 1);
+	w->online = xs_kv_in_bool(&in, "online", true);
+	w->removable = xs_kv_in_bool(&in, "removable", false);
+	w->bootable = xs_kv_in_bool(&in, "bootable", false);
+	w->discard_enable = xs_kv_in_bool(&in, "discard-enable", true);
 	w->cdrom = kind && strcmp(kind, "cdrom") == 0;
-	copy(&in, "params", w->params, sizeof(w->params));
-	copy(&in, "dev", w->dev, sizeof(w->dev));
-	copy(&in, "type", w->type, sizeof(w->type));
-	copy(&in, "script", w->script, sizeof(w->script));
+	xs_kv_in_text(&in, "params", w->params, sizeof(w->params));
+	xs_kv_in_text(&in, "dev", w->dev, sizeof(w->dev));
+	xs_kv_in_text(&in, "type", w->type, sizeof(w->type));
+	xs_kv_in_text(&in, "script", w->script, sizeof(w->script));
 	if (in.rc)
 		return in.rc;
 	if (!mode || strcmp(mode, "r") == 0)
@@ -243,42 +142,24 @@ int vbd_wanted_read(const struct xs_kvs *back, struct vbd_wanted *w, char *err, 
 	return 0;
 }
 
-/* Keys being written: the first error stays. */
-struct out {
-	struct xs_kvs *kvs;
-	int rc;
-};
-
-static void out_text(struct out *o, const char *key, const char *val)
-{
-	if (o->rc == 0)
-		o->rc = xs_kv_set(o->kvs, key, "%s", val);
-}
-
-static void out_u64(struct out *o, const char *key, uint64_t v)
-{
-	if (o->rc == 0)
-		o->rc = xs_kv_set(o->kvs, key, "%llu", (unsigned long long)v);
-}
-
 int vbd_wanted_write(const struct vbd_wanted *w, struct xs_kvs *back)
 {
-	struct out o = {back, 0};
+	struct xs_kv_out o = {back, 0};
 
-	out_text(&o, "frontend", w->frontend);
-	out_u64(&o, "frontend-id", w->frontend_id);
-	out_text(&o, "params", w->params);
+	xs_kv_out_text(&o, "frontend", w->frontend);
+	xs_kv_out_u64(&o, "frontend-id", w->frontend_id);
+	xs_kv_out_text(&o, "params", w->params);
 	if (w->script[0])
-		out_text(&o, "script", w->script);
-	out_u64(&o, "online", w->online);
-	out_u64(&o, "removable", w->removable);
-	out_u64(&o, "bootable", w->bootable);
-	out_text(&o, "dev", w->dev);
-	out_text(&o, "type", w->type[0] ? w->type : "phy");
-	out_text(&o, "mode", w->read_only ? "r" : w->shared ? "w!" : "w");
-	out_text(&o, "device-type", w->cdrom ? "cdrom" : "disk");
-	out_u64(&o, "discard-enable", w->discard_enable);
-	out_text(&o, "state", "1");
+		xs_kv_out_text(&o, "script", w->script);
+	xs_kv_out_u64(&o, "online", w->online);
+	xs_kv_out_u64(&o, "removable", w->removable);
+	xs_kv_out_u64(&o, "bootable", w->bootable);
+	xs_kv_out_text(&o, "dev", w->dev);
+	xs_kv_out_text(&o, "type", w->type[0] ? w->type : "phy");
+	xs_kv_out_text(&o, "mode", w->read_only ? "r" : w->shared ? "w!" : "w");
+	xs_kv_out_text(&o, "device-type", w->cdrom ? "cdrom" : "disk");
+	xs_kv_out_u64(&o, "discard-enable", w->discard_enable);
+	xs_kv_out_text(&o, "state", "1");
 	return o.rc;
 }
 
@@ -286,25 +167,25 @@ int vbd_wanted_write(const struct vbd_wanted *w, struct xs_kvs *back)
 
 int vbd_offer_write(const struct vbd_offer *of, struct xs_kvs *back)
 {
-	struct out o = {back, 0};
+	struct xs_kv_out o = {back, 0};
 
-	out_u64(&o, "sectors", of->sectors);
-	out_u64(&o, "sector-size", of->sector_size);
-	out_u64(&o, "physical-sector-size", of->physical_size);
-	out_u64(&o, "info", of->info);
-	out_u64(&o, "feature-flush-cache", of->flush);
-	out_u64(&o, "feature-barrier", of->barrier);
-	out_u64(&o, "feature-persistent", of->persistent);
-	out_u64(&o, "feature-discard", of->discard);
+	xs_kv_out_u64(&o, "sectors", of->sectors);
+	xs_kv_out_u64(&o, "sector-size", of->sector_size);
+	xs_kv_out_u64(&o, "physical-sector-size", of->physical_size);
+	xs_kv_out_u64(&o, "info", of->info);
+	xs_kv_out_u64(&o, "feature-flush-cache", of->flush);
+	xs_kv_out_u64(&o, "feature-barrier", of->barrier);
+	xs_kv_out_u64(&o, "feature-persistent", of->persistent);
+	xs_kv_out_u64(&o, "feature-discard", of->discard);
 	if (of->discard) {
-		out_u64(&o, "discard-granularity", of->discard_granularity);
-		out_u64(&o, "discard-alignment", of->discard_alignment);
-		out_u64(&o, "discard-secure", of->discard_secure);
+		xs_kv_out_u64(&o, "discard-granularity", of->discard_granularity);
+		xs_kv_out_u64(&o, "discard-alignment", of->discard_alignment);
+		xs_kv_out_u64(&o, "discard-secure", of->discard_secure);
 	}
-	out_u64(&o, "feature-max-indirect-segments", of->max_indirect);
-	out_u64(&o, "multi-queue-max-queues", of->max_queues);
-	out_u64(&o, "max-ring-page-order", of->max_ring_order);
-	out_u64(&o, "max-ring-pages", 1u << MIN(of->max_ring_order, RING_ORDER_MAX));
+	xs_kv_out_u64(&o, "feature-max-indirect-segments", of->max_indirect);
+	xs_kv_out_u64(&o, "multi-queue-max-queues", of->max_queues);
+	xs_kv_out_u64(&o, "max-ring-page-order", of->max_ring_order);
+	xs_kv_out_u64(&o, "max-ring-pages", 1u << MIN(of->max_ring_order, RING_ORDER_MAX));
 	return o.rc;
 }
 
@@ -312,28 +193,28 @@ static bool sector_size_ok(uint32_t v) { return IS_POW2(v) && v >= 512 && v <= S
 
 int vbd_offer_read(const struct xs_kvs *back, struct vbd_offer *o, char *err, size_t size)
 {
-	struct in in = {back, "backend", -EPEER, err, size, 0};
+	struct xs_kv_in in = {back, "backend", -EPEER, err, size, 0};
 
 	memset(o, 0, sizeof(*o));
 	if (!xs_kv_get(back, "sectors"))
 		return err_say(err, size, -EPEER, "backend: sectors is missing");
-	o->sectors = in_u64(&in, "sectors", 0, SECTORS_MAX);
-	o->sector_size = in_u32(&in, "sector-size", 512);
-	o->physical_size = in_u32(&in, "physical-sector-size", o->sector_size);
-	o->info = in_u32(&in, "info", 0);
-	o->flush = in_bool(&in, "feature-flush-cache", false);
-	o->barrier = in_bool(&in, "feature-barrier", false);
-	o->persistent = in_bool(&in, "feature-persistent", false);
-	o->discard = in_bool(&in, "feature-discard", false);
+	o->sectors = xs_kv_in_u64(&in, "sectors", 0, SECTORS_MAX);
+	o->sector_size = xs_kv_in_u32(&in, "sector-size", 512);
+	o->physical_size = xs_kv_in_u32(&in, "physical-sector-size", o->sector_size);
+	o->info = xs_kv_in_u32(&in, "info", 0);
+	o->flush = xs_kv_in_bool(&in, "feature-flush-cache", false);
+	o->barrier = xs_kv_in_bool(&in, "feature-barrier", false);
+	o->persistent = xs_kv_in_bool(&in, "feature-persistent", false);
+	o->discard = xs_kv_in_bool(&in, "feature-discard", false);
 	if (o->discard) {
-		o->discard_granularity = in_u32(&in, "discard-granularity", o->sector_size);
-		o->discard_alignment = in_u32(&in, "discard-alignment", 0);
-		o->discard_secure = in_bool(&in, "discard-secure", false);
+		o->discard_granularity = xs_kv_in_u32(&in, "discard-granularity", o->sector_size);
+		o->discard_alignment = xs_kv_in_u32(&in, "discard-alignment", 0);
+		o->discard_secure = xs_kv_in_bool(&in, "discard-secure", false);
 	}
 	/* A backend may be able to do more than anybody here would ask for. */
-	o->max_indirect = MIN(in_u32(&in, "feature-max-indirect-segments", 0), INDIRECT_MAX);
-	o->max_queues = MIN(in_u32(&in, "multi-queue-max-queues", 1), CONN_QUEUES_MAX);
-	o->max_ring_order = MIN(in_u32(&in, "max-ring-page-order", 0), RING_ORDER_MAX);
+	o->max_indirect = MIN(xs_kv_in_u32(&in, "feature-max-indirect-segments", 0), INDIRECT_MAX);
+	o->max_queues = MIN(xs_kv_in_u32(&in, "multi-queue-max-queues", 1), CONN_QUEUES_MAX);
+	o->max_ring_order = MIN(xs_kv_in_u32(&in, "max-ring-page-order", 0), RING_ORDER_MAX);
 	o->max_queues = MAX(o->max_queues, 1u);
 	if (in.rc)
 		return in.rc;
@@ -369,38 +250,40 @@ static const char *protocol_name(uint32_t protocol)
 /* "ring-ref", "queue-3/ring-ref1": page < 0: the name without a number. */
 static void queue_key(char *key, size_t size, const char *name, unsigned nqueues, unsigned queue, int page)
 {
-	int n = nqueues > 1 ? snprintf(key, size, "queue-%u/%s", queue, name) : snprintf(key, size, "%s", name);
+	size_t n;
 
-	if (page >= 0 && n > 0 && (size_t)n < size)
-		snprintf(key + n, size - (size_t)n, "%d", page);
+	xs_kv_queue_key(key, size, name, nqueues, queue);
+	n = strlen(key);
+	if (page >= 0)
+		snprintf(key + n, size - n, "%d", page);
 }
 
 int vbd_ask_write(const struct vbd_ask *a, struct xs_kvs *front)
 {
-	struct out o = {front, 0};
+	struct xs_kv_out o = {front, 0};
 	char key[48];
 
 	if (a->nqueues < 1 || a->nqueues > CONN_QUEUES_MAX || !IS_POW2(a->ring_pages) ||
 	    a->ring_pages > CONN_RING_PAGES_MAX || !protocol_name(a->protocol))
 		return -EINVAL;
 	/* Also what is the default: a former frontend's values may stand there. */
-	out_text(&o, "protocol", protocol_name(a->protocol));
-	out_u64(&o, "feature-persistent", a->persistent);
-	out_u64(&o, "multi-queue-num-queues", a->nqueues);
-	out_u64(&o, "ring-page-order", (unsigned)__builtin_ctz(a->ring_pages));
-	out_u64(&o, "num-ring-pages", a->ring_pages);
+	xs_kv_out_text(&o, "protocol", protocol_name(a->protocol));
+	xs_kv_out_u64(&o, "feature-persistent", a->persistent);
+	xs_kv_out_u64(&o, "multi-queue-num-queues", a->nqueues);
+	xs_kv_out_u64(&o, "ring-page-order", (unsigned)__builtin_ctz(a->ring_pages));
+	xs_kv_out_u64(&o, "num-ring-pages", a->ring_pages);
 	for (unsigned q = 0; q < a->nqueues; q++) {
 		for (unsigned p = 0; p < a->ring_pages; p++) {
 			queue_key(key, sizeof(key), "ring-ref", a->nqueues, q, a->ring_pages > 1 ? (int)p : -1);
-			out_u64(&o, key, a->q[q].gref[p]);
+			xs_kv_out_u64(&o, key, a->q[q].gref[p]);
 		}
 		queue_key(key, sizeof(key), "event-channel", a->nqueues, q, -1);
-		out_u64(&o, key, a->q[q].evtchn);
+		xs_kv_out_u64(&o, key, a->q[q].evtchn);
 	}
 	return o.rc;
 }
 
-static int read_protocol(struct in *in, uint32_t *protocol)
+static int read_protocol(struct xs_kv_in *in, uint32_t *protocol)
 {
 	const char *name = xs_kv_get(in->kvs, "protocol");
 
@@ -415,17 +298,17 @@ static int read_protocol(struct in *in, uint32_t *protocol)
 	return err_say(in->err, in->size, -EPEER, "frontend: protocol \"%.40s\" is unknown", name);
 }
 
-static int read_geometry(struct in *in, const struct vbd_offer *o, struct vbd_ask *a)
+static int read_geometry(struct xs_kv_in *in, const struct vbd_offer *o, struct vbd_ask *a)
 {
 	uint32_t max_pages = 1u << MIN(o->max_ring_order, RING_ORDER_MAX), order;
 	uint32_t max_queues = MIN(MAX(o->max_queues, 1u), CONN_QUEUES_MAX);
 
-	a->nqueues = in_u32(in, "multi-queue-num-queues", 1);
+	a->nqueues = xs_kv_in_u32(in, "multi-queue-num-queues", 1);
 	if (xs_kv_get(in->kvs, "ring-page-order")) {
-		order = in_u32(in, "ring-page-order", 0);
+		order = xs_kv_in_u32(in, "ring-page-order", 0);
 		a->ring_pages = order < 32 ? 1u << order : 0;
 	} else {
-		a->ring_pages = in_u32(in, "num-ring-pages", 1);
+		a->ring_pages = xs_kv_in_u32(in, "num-ring-pages", 1);
 	}
 	if (in->rc)
 		return in->rc;
@@ -438,15 +321,7 @@ static int read_geometry(struct in *in, const struct vbd_offer *o, struct vbd_as
 	return 0;
 }
 
-static int read_number(struct in *in, const char *key, uint32_t *v)
-{
-	if (!xs_kv_get(in->kvs, key))
-		return err_say(in->err, in->size, -EPEER, "frontend: %s is missing", key);
-	*v = in_u32(in, key, 0);
-	return in->rc;
-}
-
-static int read_queue(struct in *in, struct vbd_ask *a, unsigned q)
+static int read_queue(struct xs_kv_in *in, struct vbd_ask *a, unsigned q)
 {
 	char key[48];
 	int rc;
@@ -455,19 +330,16 @@ static int read_queue(struct in *in, struct vbd_ask *a, unsigned q)
 		queue_key(key, sizeof(key), "ring-ref", a->nqueues, q, a->ring_pages > 1 ? (int)p : -1);
 		if (a->ring_pages == 1 && !xs_kv_get(in->kvs, key))
 			queue_key(key, sizeof(key), "ring-ref", a->nqueues, q, 0);
-		rc = read_number(in, key, &a->q[q].gref[p]);
+		rc = xs_kv_in_needed(in, key, &a->q[q].gref[p]);
 		if (rc)
 			return rc;
 	}
 	queue_key(key, sizeof(key), "event-channel", a->nqueues, q, -1);
-	rc = read_number(in, key, &a->q[q].evtchn);
-	if (rc == 0 && a->q[q].evtchn == 0)
-		rc = err_say(in->err, in->size, -EPEER, "frontend: %s is 0, which is no port", key);
-	return rc;
+	return xs_kv_in_port(in, key, &a->q[q].evtchn);
 }
 
 /* Two rings on one page, or with one port, would be fed to two threads. */
-static int check_repeats(const struct in *in, const struct vbd_ask *a)
+static int check_repeats(const struct xs_kv_in *in, const struct vbd_ask *a)
 {
 	uint32_t refs[CONN_QUEUES_MAX * CONN_RING_PAGES_MAX];
 	unsigned n = 0;
@@ -490,7 +362,7 @@ static int check_repeats(const struct in *in, const struct vbd_ask *a)
 
 int vbd_ask_read(const struct xs_kvs *front, const struct vbd_offer *o, struct vbd_ask *a, char *err, size_t size)
 {
-	struct in in = {front, "frontend", -EPEER, err, size, 0};
+	struct xs_kv_in in = {front, "frontend", -EPEER, err, size, 0};
 	int rc;
 
 	memset(a, 0, sizeof(*a));
@@ -501,7 +373,7 @@ int vbd_ask_read(const struct xs_kvs *front, const struct vbd_offer *o, struct v
 		rc = read_queue(&in, a, q);
 	if (rc == 0)
 		rc = check_repeats(&in, a);
-	a->persistent = in_bool(&in, "feature-persistent", false);
+	a->persistent = xs_kv_in_bool(&in, "feature-persistent", false);
 	return rc ? rc : in.rc;
 }
 

@@ -8,22 +8,7 @@
 
 #include "ring/base/conn.h"
 #include "ring/base/spec.h"
-
-#include <stdbool.h>
-
-struct xs_kv {
-	char key[48];	  /* relative to the device's directory; "queue-3/ring-ref0" */
-	char val[SPEC_MAX];
-};
-#define VBD_KV_MAX 320 /* enough for 16 queues of 16 pages */
-struct xs_kvs {
-	unsigned n;
-	struct xs_kv kv[VBD_KV_MAX];
-};
-/* NULL if absent. */
-const char *xs_kv_get(const struct xs_kvs *kvs, const char *key);
-/* Replaces or appends; -ENOSPC. */
-int xs_kv_set(struct xs_kvs *kvs, const char *key, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+#include "xenstore-glue/bus/xs_kv.h"
 
 /* "xvda" -> 51712, "xvdb3", "xvdaa" -> extended numbers, "51712" -> 51712. 0 or -EINVAL. And back. */
 int vbd_devid(const char *vdev, uint32_t *devid);

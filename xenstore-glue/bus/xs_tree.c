@@ -24,7 +24,7 @@ static int take(void *ctx, const char *key, const char *value, size_t len)
 void xs_tree_read_tx(struct xsc *xs, xsc_tx tx, const char *path, struct xs_kvs *kvs, xsc_done_fn *fn, void *arg)
 {
 	kvs->n = 0;
-	xsc_read_all(xs, tx, path, is_queue, VBD_KV_MAX, take, kvs, fn, arg);
+	xsc_read_all(xs, tx, path, is_queue, XS_KV_MAX, take, kvs, fn, arg);
 }
 
 void xs_tree_read(struct xsc *xs, const char *path, struct xs_kvs *kvs, xsc_done_fn *fn, void *arg)

@@ -7,7 +7,7 @@
 
 /* Reads all keys of directory path and those of its queue-N directories ("queue-0/ring-ref") into *kvs, which must live
  * until fn, or xsc_cancel(arg). Other directories come as keys with their own value. Not a snapshot: a peer may write
- * meanwhile. rc: -ENOENT (no such directory); -EPEER: a key or value too long, a NUL in a value; -E2BIG: more keys than VBD_KV_MAX. */
+ * meanwhile. rc: -ENOENT (no such directory); -EPEER: a key or value too long, a NUL in a value; -E2BIG: more keys than XS_KV_MAX. */
 void xs_tree_read(struct xsc *xs, const char *path, struct xs_kvs *kvs, xsc_done_fn *fn, void *arg);
 /* The same in a transaction. */
 void xs_tree_read_tx(struct xsc *xs, xsc_tx tx, const char *path, struct xs_kvs *kvs, xsc_done_fn *fn, void *arg);

@@ -79,7 +79,7 @@ static void lists(void **state)
 
 	(void)state;
 	full.n = 0;
-	for (int i = 0; i < VBD_KV_MAX; i++) {
+	for (int i = 0; i < XS_KV_MAX; i++) {
 		snprintf(key, sizeof(key), "k%d", i);
 		assert_int_equal(xs_kv_set(&full, key, "%d", i), 0);
 	}
