@@ -6,11 +6,9 @@
 #ifndef BULKHEAD_RING_PROTO_BLKIF_BACK_H
 #define BULKHEAD_RING_PROTO_BLKIF_BACK_H
 
-#include "ring/base/barrier.h"
 #include "ring/base/check.h"
-#include "ring/base/err.h"
-#include "ring/base/pm.h"
 #include "ring/proto/blkif_abi.h"
+#include "ring/proto/ring_back.h"
 
 #include <string.h>
 
@@ -52,16 +50,12 @@ static inline void blkif_back_soon_first(const struct blkif_back *r, uint64_t co
 		blkif_back_soon(r, cons + i);
 }
 
-/* How many requests wait from cons on. -EPEER: more than the ring can hold beside what is not answered yet (judged against
- * the published response index), which also catches an index that went back. */
+static inline struct ring_hdr *blkif_back_hdr(const struct blkif_back *r) { return (struct ring_hdr *)(void *)r->sring; }
+
+/* As ring_back_pending(). */
 static inline int blkif_back_pending(const struct blkif_back *r, uint64_t cons, uint64_t rsp_published)
 {
-	uint32_t prod = READ_ONCE_U32(&r->sring->req_prod);
-
-	if (UNLIKELY(prod - (uint32_t)rsp_published > r->nr || prod - (uint32_t)cons > r->nr))
-		return -EPEER;
-	smp_rmb(); /* pairs with the frontend's barrier before it stores req_prod: the requests are there */
-	return (int)(prod - (uint32_t)cons);
+	return ring_back_pending(blkif_back_hdr(r), r->nr, cons, rsp_published);
 }
 
 /* How many of those that wait to take, and to answer where that can be done at once, before the next look at the ring: half, so
@@ -91,21 +85,13 @@ static inline void blkif_back_answer(const struct blkif_back *r, uint64_t rsp_in
 /* Shows responses up to prod (exclusive). True: the frontend asked to be notified; old: the former prod. */
 static inline bool blkif_back_publish(const struct blkif_back *r, uint64_t old, uint64_t prod)
 {
-	uint32_t event;
-
-	smp_wmb(); /* responses before the index; pairs with the frontend's barrier after it read rsp_prod */
-	pm_store32(&r->sring->rsp_prod, (uint32_t)prod);
-	smp_mb(); /* the index before the look at rsp_event; pairs with the frontend's between rsp_event and rsp_prod */
-	event = READ_ONCE_U32(&r->sring->rsp_event);
-	return (uint32_t)prod - event < (uint32_t)prod - (uint32_t)old;
+	return ring_back_publish(blkif_back_hdr(r), old, prod);
 }
 
 /* Asks for an event at the next request after cons, then looks again: true when there is one already. */
 static inline bool blkif_back_arm(const struct blkif_back *r, uint64_t cons)
 {
-	pm_store32(&r->sring->req_event, (uint32_t)cons + 1);
-	smp_mb(); /* req_event before the look at req_prod; pairs with the frontend's between req_prod and req_event */
-	return READ_ONCE_U32(&r->sring->req_prod) != (uint32_t)cons;
+	return ring_back_arm(blkif_back_hdr(r), cons + 1, cons);
 }
 
 #endif
