@@ -80,7 +80,7 @@ int cli_status(struct cli *c, int argc, char **argv)
 	sock = cli_supervisor(c);
 	if (sock < 0)
 		return CLI_FAILED;
-	n = ctl_client_status(sock, domid, devid, &devs, &reply);
+	n = ctl_client_status(sock, 0, domid, devid, &devs, &reply);
 	close(sock);
 	if (n < 0)
 		return cli_fail("%s", reply.text[0] ? reply.text : err_str(n));

@@ -64,9 +64,9 @@ int ctl_client_ask(int fd, const struct ctl_req *req, struct ctl_reply *r)
 	return r->rc;
 }
 
-int ctl_client_status(int fd, uint32_t domid, uint32_t devid, struct ctl_dev **out, struct ctl_reply *r)
+int ctl_client_status(int fd, uint32_t type, uint32_t domid, uint32_t devid, struct ctl_dev **out, struct ctl_reply *r)
 {
-	struct ctl_req q = {.op = CTL_STATUS, .domid = domid, .devid = devid};
+	struct ctl_req q = {.op = CTL_STATUS, .type = type, .domid = domid, .devid = devid};
 	int rc = ctl_client_ask(fd, &q, r);
 
 	*out = NULL;

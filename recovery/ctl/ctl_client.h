@@ -13,8 +13,8 @@
 int ctl_client_open(const char *dir);
 /* One request but CTL_STATUS and CTL_EVENTS. Returns r->rc, or a negative errno of the connection (r->text is then empty). */
 int ctl_client_ask(int fd, const struct ctl_req *req, struct ctl_reply *r);
-/* CTL_STATUS: *out is malloc()ed, the caller's. How many, or as above. */
-int ctl_client_status(int fd, uint32_t domid, uint32_t devid, struct ctl_dev **out, struct ctl_reply *r);
+/* CTL_STATUS, of devices of a type (0: any): *out is malloc()ed, the caller's. How many, or as above. */
+int ctl_client_status(int fd, uint32_t type, uint32_t domid, uint32_t devid, struct ctl_dev **out, struct ctl_reply *r);
 /* CTL_EVENTS with so many past ones; then ctl_client_event() waits for each: 1, 0 at the end, negative errno. */
 int ctl_client_events(int fd, uint64_t past, struct ctl_reply *r);
 int ctl_client_event(int fd, struct ctl_event *e);

@@ -14,7 +14,7 @@
 
 #define BULKHEAD_VERSION "bulkhead 0.1"
 #define CTL_SOCK "ctl.sock"
-#define CTL_VERSION 2u
+#define CTL_VERSION 3u
 
 /* States of a device: the one list for status, events and docs. */
 #define CTL_STATES(X)                                                                   \
@@ -83,7 +83,7 @@ const char *ctl_step_name(enum ctl_step s);
 
 enum ctl_op {
 	CTL_HELLO = 1, /* reply: text = version, arg = pid */
-	CTL_STATUS,    /* domid, devid, or CTL_ALL */
+	CTL_STATUS,    /* type or 0; domid, devid, or CTL_ALL */
 	CTL_EVENTS,    /* arg = how many of the past ones first (at most CTL_EVENTS_PAST) */
 	CTL_KILL,      /* arg = signal (9, 11, 19 = hang): to the stub, for trying things out */
 	CTL_RESTART,   /* planned: drain, then resume in a new stub; also ends failed */
@@ -96,6 +96,8 @@ enum ctl_op {
 struct ctl_req {
 	uint32_t version, op;
 	uint32_t domid, devid;
+	uint32_t type; /* enum conn_type; 0: any, of one that is meant: a disk */
+	uint32_t pad;
 	uint64_t arg;
 };
 
@@ -108,6 +110,7 @@ struct ctl_reply {
 
 struct ctl_dev {
 	uint32_t domid, devid;
+	uint32_t type;	/* enum conn_type */
 	uint32_t state; /* enum ctl_state */
 	int32_t pid, standby_pid; /* 0: none */
 	uint32_t nqueues, ring_pages;
@@ -119,6 +122,7 @@ struct ctl_dev {
 	uint64_t lat_p50_us, lat_p99_us, lat_max_us; /* upper bounds of histogram buckets */
 	uint64_t uss_bytes, standby_uss_bytes;	     /* private memory */
 	uint64_t size_bytes;
+	uint64_t pad;
 	char vdev[16], domain[64];
 	char spec[256];	    /* cut with "..." when longer */
 	char text[160];	    /* why, in states broken, failed, fencing */

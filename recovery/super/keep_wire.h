@@ -10,7 +10,7 @@
 
 #define KEEP_SOCK "keep.sock"
 #define KEEP_NAME_MAX 96
-#define KEEP_FDS_MAX 40	     /* of one name: ports and poke sockets of all queues */
+#define KEEP_FDS_MAX 72	     /* of one name: two ports of each of 16 queues, and one more */
 #define KEEP_NAMES_MAX 4096
 
 enum keep_op {

@@ -104,7 +104,7 @@ static void on_child(int signo, void *arg)
 		memset(&si, 0, sizeof(si));
 		if (waitid(P_ALL, 0, &si, WSTOPPED | WNOHANG) < 0 || si.si_pid == 0)
 			return;
-		if (si.si_pid == s->blank.pid)
+		if (sup_blank_is(s, si.si_pid))
 			kill(si.si_pid, SIGKILL);
 		LIST_FOREACH(p, &s->procs, link)
 			if (p->pid == si.si_pid && (p->asked || policy_may_kill_hung(&p->group->policy, clock_now()))) {

@@ -10,7 +10,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#define STUB_NAME "bulkhead-blk"
 #define ADOPT_NS (100 * NS_PER_MS) /* for a stub whose word its former supervisor may have read and lost */
 
 static struct sup_proc *proc_of(struct sup *s, uint64_t serial)
@@ -51,7 +50,7 @@ static struct sup_proc *adopt_proc(struct sup_dev *d, const struct saved_proc *s
 	p->ctl = fds[1];
 	p->standby = standby;
 	p->adopted = true;
-	sup_blank_want(s);
+	sup_blank_want(s, d->class);
 	*(standby ? &d->group->standby : &d->group->active) = p;
 	return p;
 }
@@ -85,12 +84,12 @@ struct reading {
 	unsigned slots;
 };
 
-static void count_slots(uint32_t domid, uint32_t devid, void *arg)
+static void count_slots(struct dev_id id, void *arg)
 {
 	struct reading *r = (struct reading *)arg;
 	struct saved_dev v;
 
-	if (sup_state_read(r->sup->dirs.devs, domid, devid, &v))
+	if (sup_state_read(r->sup->dirs.devs, id, &v))
 		return;
 	if (v.active.serial == r->serial)
 		r->slots = MAX(r->slots, v.active.index + 1);
@@ -106,65 +105,66 @@ static unsigned slots_of(struct sup *s, uint64_t serial)
 	return MIN(r.slots, STUB_DEVS_MAX);
 }
 
-static void take_image(struct sup_dev *d, const struct saved_dev *v)
+/* Ports that the keeper has. */
+static bool take_ports(struct sup_dev *d, const struct saved_dev *v)
 {
+	int fds[SUP_PORTS_MAX * HV_PORT_FDS];
 	char name[KEEP_NAME_MAX];
-	size_t n = 1;
+	size_t n = ARRAY_LEN(fds);
 
-	sup_name_image(name, d->domid, d->devid);
-	if (keep_get(&d->sup->keep, name, &d->image, &n) || n != 1)
-		d->image = -1;
-	d->image_dev = v->image_dev;
-	d->image_ino = v->image_ino;
-	d->fence_base = v->fence_base;
+	sup_name_ports(name, sup_dev_id(d));
+	if (keep_get(&d->sup->keep, name, fds, &n))
+		return false;
+	if (n != (size_t)v->nports * v->port_nfds) {
+		for (size_t i = 0; i < n; i++)
+			close(fds[i]);
+		return false;
+	}
+	d->nports = v->nports;
+	d->port_nfds = v->port_nfds;
+	for (size_t i = 0; i < n; i++)
+		d->port[i / v->port_nfds].fd[i % v->port_nfds] = fds[i];
+	for (uint32_t i = 0; i < v->nports; i++)
+		d->port[i].local = v->local_port[i];
+	return true;
 }
 
 /* False: there is no way back to this connection. */
 static bool take_connection(struct sup_dev *d, const struct saved_dev *v)
 {
-	int fds[CONN_QUEUES_MAX * HV_PORT_FDS], rc;
-	char name[KEEP_NAME_MAX];
-	size_t n = CONN_QUEUES_MAX * HV_PORT_FDS;
+	uint32_t bad;
 
 	d->conn = v->conn;
-	if (!v->nports || v->nports > CONN_QUEUES_MAX || v->port_nfds > HV_PORT_FDS)
+	if (!v->nports || v->nports > SUP_PORTS_MAX || v->port_nfds > HV_PORT_FDS)
 		return false;
 	if (sup_journal_open(d)) {
 		log_error("%s of domain %u: its journal is gone", d->vdev, d->domid);
 		return false;
 	}
-	sup_name_ports(name, d->domid, d->devid);
-	rc = keep_get(&d->sup->keep, name, fds, &n);
-	if (!rc && n == (size_t)v->nports * v->port_nfds) {
-		d->nports = v->nports;
-		d->port_nfds = v->port_nfds;
-		memcpy(d->local_port, v->local_port, sizeof(d->local_port));
-		for (size_t i = 0; i < n; i++)
-			d->port_fd[i / v->port_nfds][i % v->port_nfds] = fds[i];
+	if (take_ports(d, v))
 		return true;
-	}
-	for (size_t i = 0; !rc && i < n; i++)
-		close(fds[i]);
 	/* The keeper died as well: bind anew, which is allowed once the former holders are gone. */
-	for (uint32_t q = 0; q < d->conn.nqueues; q++) {
-		if (hv_port_bind(d->sup->hv, (hv_domid_t)d->domid, d->conn.q[q].evtchn, &d->port[q])) {
-			log_error("%s of domain %u: its event channel can not be bound again", d->vdev, d->domid);
-			return false;
-		}
-		d->nports = q + 1;
-		d->port_nfds = (uint32_t)hv_port_fds(d->port[q], d->port_fd[q]);
-		d->local_port[q] = hv_port_number(d->port[q]);
-	}
-	return true;
+	if (sup_conn_bind(d, &bad) == 0)
+		return true;
+	log_error("%s of domain %u: event channel %u can not be bound again", d->vdev, d->domid, bad);
+	return false;
+}
+
+static bool is_stub(pid_t pid)
+{
+	char name[32];
+
+	procs_name(pid, name, sizeof(name));
+	for (unsigned i = 0; i < SUP_CLASSES; i++)
+		if (strcmp(name, sup_classes[i]->program) == 0)
+			return true;
+	return false;
 }
 
 /* A stub that the keeper does not know (it died too) can not be watched: its journal's lock would keep others out. */
 static void kill_unknown(const struct saved_proc *sp)
 {
-	char name[32];
-
-	procs_name(sp->pid, name, sizeof(name));
-	if (sp->pid > 0 && strcmp(name, STUB_NAME) == 0)
+	if (sp->pid > 0 && is_stub(sp->pid))
 		kill(sp->pid, SIGKILL);
 }
 
@@ -192,36 +192,30 @@ static void adopt_connection(struct sup_dev *d, const struct saved_dev *v)
 	d->serial = ++d->sup->serial; /* what its stub still says means nothing to the next connection */
 }
 
-static void take_dev(uint32_t domid, uint32_t devid, void *arg)
+static void take_dev(struct dev_id id, void *arg)
 {
 	struct sup *s = (struct sup *)arg;
 	struct saved_dev v;
 	struct sup_dev *d;
 
-	if (sup_state_read(s->dirs.devs, domid, devid, &v)) {
-		log_error("the state file %u-%u is damaged: that device begins anew when its frontend does", domid, devid);
-		sup_state_remove(s->dirs.devs, domid, devid);
+	if (!sup_class_of(id.type) || sup_state_read(s->dirs.devs, id, &v)) {
+		log_error("the state file of device %u of domain %u is damaged: that device begins anew when its frontend does", id.devid,
+			  id.domid);
+		sup_state_remove(s->dirs.devs, id);
 		return;
 	}
-	d = sup_dev_new(s, domid, devid);
+	d = sup_dev_new(s, id);
 	d->serial = v.serial;
 	d->state = v.state < CTL_STATE_COUNT ? (enum ctl_state)v.state : CTL_CLOSED;
 	d->epoch = v.epoch;
 	d->generation = v.generation;
 	d->restarts = v.restarts;
-	d->offer = v.offer;
 	d->connected = d->resumed = v.connected;
 	d->group->policy = v.policy;
 	memcpy(d->text, v.text, sizeof(d->text));
 	d->text[sizeof(d->text) - 1] = '\0';
 	memcpy(d->uuid, v.conn.vm_uuid, sizeof(d->uuid));
-	d->wanted = v.wanted;
-	d->wanted.params[sizeof(d->wanted.params) - 1] = '\0';
-	take_image(d, &v);
-	if (sup_offer_options(d))
-		log_warn("%s of domain %u: %s", d->vdev, d->domid, d->text);
-	else if (d->image < 0 && v.connected && v.image_ino)
-		sup_offer_reserve(d);
+	d->class->adopt(d, &v);
 	adopt_connection(d, &v);
 	sup_note(d, CTL_EV_ADOPTED, "%s, stub %d", ctl_state_name(d->state), d->group->active ? (int)d->group->active->pid : 0);
 }
@@ -232,10 +226,8 @@ static void kill_stranger(pid_t pid, void *arg)
 {
 	struct sup *s = (struct sup *)arg;
 	struct sup_proc *p;
-	char name[32];
 
-	procs_name(pid, name, sizeof(name));
-	if (strcmp(name, STUB_NAME) != 0)
+	if (!is_stub(pid))
 		return;
 	LIST_FOREACH(p, &s->procs, link)
 		if (p->pid == pid)
@@ -248,16 +240,16 @@ static void kill_stranger(pid_t pid, void *arg)
 static void drop_leftovers(struct sup *s)
 {
 	char name[KEEP_NAME_MAX];
-	uint32_t domid, devid;
 	uint64_t serial, at = 0;
+	struct dev_id id;
 
 	while (keep_list(&s->keep, at, name) == 0) {
-		bool device = sup_name_device(name, &domid, &devid);
+		bool device = sup_name_device(name, &id);
 		bool keep = sup_name_serial(name, &serial) ? proc_of(s, serial) != NULL
-			    : device			   ? sup_dev_find(s, domid, devid) != NULL
+			    : device			   ? sup_dev_find(s, id) != NULL
 							   : true;
 
-		if (sup_name_is_held(name) || (device && !keep && sup_name_is_image(name)))
+		if (sup_name_is_held(name) || (device && !keep && id.type == CONN_VBD && sup_name_is_store(name)))
 			sup_held_adopt(s, name);
 		if (keep)
 			at++;

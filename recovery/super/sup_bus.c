@@ -17,10 +17,17 @@
 #define LOOK_AGAIN_NS (50 * NS_PER_MS)
 #define REMOVE_NS (500 * NS_PER_MS) /* state 6 is to be seen before it is removed, or libxl takes that for a failure */
 
+/* Devices of one kind. */
+struct kind {
+	struct sup_bus *bus;
+	const struct sup_class *class;
+	struct xenbus_scan *scan;
+};
+
 struct sup_bus {
 	struct sup *sup;
 	struct xsc *xs;
-	struct xenbus_scan *scan;
+	struct kind kind[SUP_CLASSES];
 	struct xsc_watch released;
 	LIST_HEAD(, left) left;
 	LIST_HEAD(, seen) seen;
@@ -30,23 +37,34 @@ struct sup_bus {
 	struct xs_kvs kvs; /* too large for the stack; used within one call */
 };
 
+static struct kind *kind_of(const struct sup_dev *d)
+{
+	struct kind *k = d->sup->bus->kind;
+
+	while (k->class != d->class)
+		k++;
+	return k;
+}
+
+static void back_path(char path[XS_PATH_SIZE], const struct kind *k, uint32_t domid, uint32_t devid)
+{
+	xs_path_backend(path, (uint16_t)k->bus->self, k->class->name, (uint16_t)domid, devid);
+}
+
 static void prepare(struct sup_dev *d, const struct xs_kvs *own)
 {
 	const char *why = xs_kv_get(own, "hotplug-error");
-	struct vbd_wanted w;
 	char err[sizeof(d->text)] = "";
-	int rc = vbd_wanted_read(own, &w, err, sizeof(err));
+	int rc = d->class->wanted(d, own, err, sizeof(err));
 
 	d->refused = why != NULL;
 	d->asked = clock_now();
 	if (why)
 		snprintf(err, sizeof(err), "%s", why);
 	if (!rc && !why) {
-		d->wanted = w;
 		sup_offer_start(d);
 		return;
 	}
-	strcpy(d->wanted.script, w.script);
 	sup_dev_text(d, "%s", err);
 	sup_bus_refuse(d, false);
 	sup_dev_event(d, SUP_EV_REFUSED);
@@ -54,7 +72,6 @@ static void prepare(struct sup_dev *d, const struct xs_kvs *own)
 
 static void connect_to(struct sup_dev *d, const struct xs_kvs *peer)
 {
-	struct vbd_ask ask;
 	char err[sizeof(d->text)] = "";
 	int rc = d->state == CTL_WAITING ? 0 : -EBUSY;
 
@@ -64,14 +81,12 @@ static void connect_to(struct sup_dev *d, const struct xs_kvs *peer)
 		snprintf(err, sizeof(err), "the device is %s", ctl_state_name(d->state));
 	if (!rc && sup_group_full(d->group)) {
 		rc = -ENOSPC;
-		snprintf(err, sizeof(err), "one stub serves at most %u disks: another placement is needed", STUB_DEVS_MAX);
+		snprintf(err, sizeof(err), "one stub serves at most %u devices: another placement is needed", STUB_DEVS_MAX);
 	}
 	if (!rc)
-		rc = vbd_ask_read(peer, &d->offer, &ask, err, sizeof(err));
+		rc = d->class->ask(d, peer, err, sizeof(err));
 	if (!rc)
-		rc = sup_twin_leave(d, err, sizeof(err));
-	if (!rc)
-		rc = sup_conn_make(d, &ask, err, sizeof(err));
+		rc = sup_conn_make(d, err, sizeof(err));
 	if (!rc) {
 		sup_dev_event(d, SUP_EV_ASKED);
 		return;
@@ -84,7 +99,7 @@ static void connect_to(struct sup_dev *d, const struct xs_kvs *peer)
 /* A device that was let go, whose nodes may still be there or already be those of another. */
 struct left {
 	LIST_ENTRY(left) link;
-	struct sup_bus *bus;
+	struct kind *kind;
 	struct loop_timer timer;
 	uint32_t domid, devid;
 	bool ours; /* to remove: libxl does it itself where it runs */
@@ -93,7 +108,7 @@ struct left {
 static void scan_again(struct left *l)
 {
 	LIST_REMOVE(l, link);
-	xenbus_scan_again(l->bus->scan, l->domid, l->devid);
+	xenbus_scan_again(l->kind->scan, l->domid, l->devid);
 	free(l);
 }
 
@@ -103,9 +118,9 @@ static void last_state_read(void *arg, int rc, const char *data, size_t len)
 	char path[XS_PATH_SIZE];
 
 	(void)len;
-	vbd_back_path(path, sizeof(path), l->bus->self, l->domid, l->devid);
+	back_path(path, l->kind, l->domid, l->devid);
 	if (!rc && xenbus_state_parse(data) == XenbusStateClosed)
-		xsc_rm(l->bus->xs, 0, path, NULL, NULL);
+		xsc_rm(l->kind->bus->xs, 0, path, NULL, NULL);
 	scan_again(l);
 }
 
@@ -118,9 +133,9 @@ static void look_again(struct loop_timer *t)
 		scan_again(l);
 		return;
 	}
-	vbd_back_path(path, sizeof(path), l->bus->self, l->domid, l->devid);
+	back_path(path, l->kind, l->domid, l->devid);
 	CHECK(xs_path_join(node, path, "state") == 0);
-	xsc_read(l->bus->xs, 0, node, last_state_read, l);
+	xsc_read(l->kind->bus->xs, 0, node, last_state_read, l);
 }
 
 /* Looked for after a while only: a toolstack that takes its time, or dies before it removes the nodes, would otherwise
@@ -131,11 +146,11 @@ static void removed(struct sup_dev *d)
 	struct left *l = calloc(1, sizeof(*l));
 
 	CHECK(l);
-	*l = (struct left){.bus = b, .domid = d->domid, .devid = d->devid};
+	*l = (struct left){.kind = kind_of(d), .domid = d->domid, .devid = d->devid};
 	l->ours = b->self && d->end && xenbus_end_phase(d->end) == XENBUS_B_LEFT;
 	LIST_INSERT_HEAD(&b->left, l, link);
 	loop_timer_start(b->sup->loop, &l->timer, clock_now() + (l->ours ? REMOVE_NS : LOOK_AGAIN_NS), look_again);
-	if (d->state != CTL_CLOSED || d->image >= 0)
+	if (d->state != CTL_CLOSED || d->class->holds(d))
 		sup_note(d, CTL_EV_REMOVED, "%s", "");
 	sup_dev_free(d);
 }
@@ -198,15 +213,16 @@ static void appeared(struct sup_dev *d)
 {
 	struct sup_bus *b = d->sup->bus;
 	char path[XS_PATH_SIZE], peer[XS_PATH_SIZE], node[64];
-	struct xenbus_end_cfg cfg = {.xs = b->xs, .role = XENBUS_BACK, .path = path, .peer = peer, .fn = on_action, .arg = d};
+	struct xenbus_end_cfg cfg = {.xs = b->xs, .role = XENBUS_BACK, .direct = d->class->direct,
+				 .path = path, .peer = peer, .fn = on_action, .arg = d};
 	int rc;
 
 	snprintf(node, sizeof(node), "/local/domain/%u/name", d->domid);
 	xsc_read(b->xs, 0, node, name_read, d);
 	snprintf(node, sizeof(node), "/local/domain/%u/vm", d->domid);
 	xsc_read(b->xs, 0, node, vm_read, d);
-	vbd_back_path(path, sizeof(path), b->self, d->domid, d->devid);
-	vbd_front_path(peer, sizeof(peer), d->domid, d->devid);
+	back_path(path, kind_of(d), d->domid, d->devid);
+	xs_path_frontend(peer, (uint16_t)d->domid, d->class->name, d->devid);
 	/* Draining, by a stub that a predecessor told so: Closed is written when that has ended. */
 	cfg.connected = sup_dev_runs(d) || d->state == CTL_SUSPENDED || d->state == CTL_BROKEN || (d->state == CTL_FAILED && d->has_journal) ||
 			(d->state == CTL_DRAINING && sup_dev_has_procs(d));
@@ -215,18 +231,24 @@ static void appeared(struct sup_dev *d)
 		log_error("%s: %s: this device is not served", path, err_str(rc));
 }
 
-static void take(struct sup_bus *b, uint32_t domid, uint32_t devid)
+static struct dev_id id_of(const struct kind *k, uint32_t domid, uint32_t devid)
 {
-	struct sup_dev *d = sup_dev_find(b->sup, domid, devid);
+	return (struct dev_id){.type = k->class->type, .domid = domid, .devid = devid};
+}
+
+static void take(struct kind *k, uint32_t domid, uint32_t devid)
+{
+	struct sup_bus *b = k->bus;
+	struct sup_dev *d = sup_dev_find(b->sup, id_of(k, domid, devid));
 	char name[32];
 
-	snprintf(name, sizeof(name), "vbd-%u-%u", domid, devid);
+	sup_id_format(name, sizeof(name), "", id_of(k, domid, devid));
 	if (!d && strcmp(b->sup->o.provider, "xen") == 0 && xen_host_bound("", name)) {
 		log_warn("%s: the kernel's own backend has taken it: it is not served here", name);
 		return;
 	}
 	if (!d)
-		d = sup_dev_new(b->sup, domid, devid);
+		d = sup_dev_new(b->sup, id_of(k, domid, devid));
 	if (!d->end)
 		appeared(d);
 }
@@ -249,10 +271,10 @@ static void domain_ended(struct xsc_watch *w, const char *path)
 	sup_domains_check(CONTAINER_OF(w, struct sup_bus, released)->sup);
 }
 
-/* A disk that is ours only if its script says so. */
+/* A device that is ours only if its script says so. */
 struct seen {
 	LIST_ENTRY(seen) link;
-	struct sup_bus *bus;
+	struct kind *kind;
 	uint32_t domid, devid;
 };
 
@@ -262,36 +284,37 @@ static void script_read(void *arg, int rc, const char *data, size_t len)
 
 	(void)len;
 	LIST_REMOVE(n, link);
-	if (!n->bus->sup->stopping && !rc && vbd_marked(data))
-		take(n->bus, n->domid, n->devid);
+	if (!n->kind->bus->sup->stopping && !rc && n->kind->class->marked(data))
+		take(n->kind, n->domid, n->devid);
 	else if (rc && rc != -ENOENT)
-		xenbus_scan_again(n->bus->scan, n->domid, n->devid);
+		xenbus_scan_again(n->kind->scan, n->domid, n->devid);
 	free(n);
 }
 
-static void ask_script(struct sup_bus *b, uint32_t domid, uint32_t devid)
+static void ask_script(struct kind *k, uint32_t domid, uint32_t devid)
 {
 	char path[XS_PATH_SIZE], node[XS_PATH_SIZE];
 	struct seen *n = calloc(1, sizeof(*n));
 
 	CHECK(n);
-	*n = (struct seen){.bus = b, .domid = domid, .devid = devid};
-	LIST_INSERT_HEAD(&b->seen, n, link);
-	vbd_back_path(path, sizeof(path), b->self, domid, devid);
+	*n = (struct seen){.kind = k, .domid = domid, .devid = devid};
+	LIST_INSERT_HEAD(&k->bus->seen, n, link);
+	back_path(path, k, domid, devid);
 	CHECK(xs_path_join(node, path, "script") == 0);
-	xsc_read(b->xs, 0, node, script_read, n);
+	xsc_read(k->bus->xs, 0, node, script_read, n);
 }
 
 static void on_scan(enum xenbus_scan_event ev, uint32_t domid, uint32_t devid, void *arg)
 {
-	struct sup_bus *b = (struct sup_bus *)arg;
+	struct kind *k = (struct kind *)arg;
+	struct sup *s = k->bus->sup;
 
-	if (ev != XENBUS_APPEARED || b->sup->stopping)
+	if (ev != XENBUS_APPEARED || s->stopping)
 		return; /* what vanishes is told by its end, which has to be disconnected first */
-	if (b->sup->o.only_marked && !sup_dev_find(b->sup, domid, devid))
-		ask_script(b, domid, devid);
+	if (s->o.only_marked && !sup_dev_find(s, id_of(k, domid, devid)))
+		ask_script(k, domid, devid);
 	else
-		take(b, domid, devid);
+		take(k, domid, devid);
 }
 
 static void on_store(bool up, void *arg)
@@ -310,7 +333,8 @@ static void on_store(bool up, void *arg)
 static void begin(struct sup_bus *b)
 {
 	follow_adopted(b->sup);
-	CHECK(xenbus_scan_open(b->xs, b->self, "vbd", on_scan, b, &b->scan) == 0);
+	for (struct kind *k = b->kind; k < b->kind + SUP_CLASSES; k++)
+		CHECK(xenbus_scan_open(b->xs, b->self, k->class->name, on_scan, k, &k->scan) == 0);
 	if (!b->self && !(hv_features(b->sup->hv) & HV_FEAT_DOMAIN_EVENTS)) /* others are not told */
 		CHECK(xsc_watch(b->xs, &b->released, "@releaseDomain", domain_ended) == 0);
 }
@@ -341,6 +365,8 @@ int sup_bus_open(struct sup *s, char *err, size_t size)
 
 	CHECK(b);
 	b->sup = s;
+	for (unsigned i = 0; i < SUP_CLASSES; i++)
+		b->kind[i] = (struct kind){.bus = b, .class = sup_classes[i]};
 	LIST_INIT(&b->left);
 	LIST_INIT(&b->seen);
 	s->bus = b;
@@ -375,7 +401,8 @@ void sup_bus_close(struct sup *s)
 		free(n);
 	}
 	loop_timer_stop(s->loop, &s->bus->ask_again);
-	xenbus_scan_close(s->bus->scan);
+	for (unsigned i = 0; i < SUP_CLASSES; i++)
+		xenbus_scan_close(s->bus->kind[i].scan);
 	xsc_close(s->bus->xs);
 	free(s->bus);
 	s->bus = NULL;
@@ -383,27 +410,12 @@ void sup_bus_close(struct sup *s)
 
 /* ---- telling */
 
-/* Our script in the place of the one that the disk came with: libxl reads the node when it has seen InitWait. Xen's own `block`
- * would make a loop device that nobody uses, and fail if the guest has connected before. */
-static void put_script(const struct sup_dev *d, struct xs_kvs *kvs, bool found)
-{
-	const char *slash = strrchr(d->wanted.script, '/');
-	char path[sizeof(d->wanted.script) + sizeof(VBD_SCRIPT)];
-
-	if (!slash || d->sup->bus->self)
-		return;
-	snprintf(path, sizeof(path), "%.*s/" VBD_SCRIPT, (int)(slash - d->wanted.script), d->wanted.script);
-	if (!found || access(path, X_OK) == 0)
-		xs_kv_set(kvs, "script", "%s", path);
-}
-
 void sup_bus_offer(struct sup_dev *d)
 {
 	struct xs_kvs *kvs = &d->sup->bus->kvs;
 
 	kvs->n = 0;
-	if (d->end && vbd_offer_write(&d->offer, kvs) == 0) {
-		put_script(d, kvs, true);
+	if (d->end && d->class->offer_keys(d, kvs) == 0) {
 		xenbus_end_error(d->end, NULL);
 		xenbus_end_ready(d->end, kvs);
 	}
@@ -428,7 +440,7 @@ bool sup_bus_refuse(struct sup_dev *d, bool passes)
 	}
 	b->kvs.n = 0;
 	xs_kv_set(&b->kvs, "hotplug-error", "%s", d->text);
-	put_script(d, &b->kvs, false); /* if it is not there, that fails as well */
+	d->class->refuse_keys(d, &b->kvs);
 	xenbus_end_refuse(d->end, d->text, &b->kvs);
 	return true;
 }
@@ -446,8 +458,7 @@ void sup_bus_online(struct sup_dev *d)
 static void for_nobody(struct sup_dev *d)
 {
 	sup_offer_stop(d);
-	loop_timer_stop(d->sup->loop, &d->again);
-	sup_offer_release(d);
+	d->class->release(d);
 	if (d->put_back && d->end)
 		xsc_rm(d->sup->bus->xs, 0, xenbus_end_path(d->end), NULL, NULL);
 }
@@ -490,6 +501,7 @@ void sup_bus_gone(struct sup_dev *d)
 }
 
 struct xsc *sup_bus_store(struct sup *s) { return s->bus->xs; }
+uint32_t sup_bus_self(const struct sup *s) { return s->bus->self; }
 
 void sup_bus_error(struct sup_dev *d, const char *text)
 {

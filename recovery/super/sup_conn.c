@@ -12,14 +12,13 @@
 #include <string.h>
 #include <unistd.h>
 
-#define SLOTS_PER_PAGE 32u /* entries of a ring, for each of its pages, in every ABI: a power of two below 4032 / 108 */
-
-static uint32_t slots(const struct sup_dev *d) { return SLOTS_PER_PAGE * d->conn.ring_pages; }
-
 int sup_journal_path(const struct sup_dev *d, char path[STUB_PATH_MAX])
 {
-	int n = snprintf(path, STUB_PATH_MAX, "%s/%u-%u-%" PRIx64, d->sup->dirs.journals, d->domid, d->devid, d->conn.epoch);
+	char name[64];
+	int n;
 
+	sup_id_format(name, sizeof(name), "", sup_dev_id(d));
+	n = snprintf(path, STUB_PATH_MAX, "%s/%s-%" PRIx64, d->sup->dirs.journals, name, d->conn.epoch);
 	return n < 0 || n >= STUB_PATH_MAX ? -ENAMETOOLONG : 0;
 }
 
@@ -50,7 +49,7 @@ static int make_journal(struct sup_dev *d)
 	if (fd < 0)
 		return -errno;
 	d->has_journal = true;
-	rc = -posix_fallocate(fd, 0, (off_t)jrnl_file_bytes(slots(d), d->conn.nqueues));
+	rc = -posix_fallocate(fd, 0, (off_t)d->class->journal_bytes(&d->conn));
 	if (!rc && uid && fchown(fd, uid, uid) < 0)
 		rc = -errno;
 	close(fd);
@@ -59,7 +58,7 @@ static int make_journal(struct sup_dev *d)
 
 int sup_journal_stats(const struct sup_dev *d, uint32_t queue, struct jrnl_stats *st)
 {
-	off_t at = (off_t)(jrnl_queue_offset(slots(d), queue) + offsetof(struct jrnl_queue, stats));
+	off_t at = (off_t)(d->class->queue_offset(&d->conn, queue) + offsetof(struct jrnl_queue, stats));
 
 	if (d->jfd < 0 || pread(d->jfd, st, sizeof(*st), at) != (ssize_t)sizeof(*st))
 		return -EIO;
@@ -70,8 +69,8 @@ uint64_t sup_journal_requests(const struct sup_dev *d)
 {
 	uint64_t n, sum = 0;
 
-	for (uint32_t q = 0; q < d->nports && d->jfd >= 0; q++) {
-		off_t at = (off_t)(jrnl_queue_offset(slots(d), q) + offsetof(struct jrnl_queue, stats.requests));
+	for (uint32_t q = 0; q < sup_dev_queues(d) && d->jfd >= 0; q++) {
+		off_t at = (off_t)(d->class->queue_offset(&d->conn, q) + offsetof(struct jrnl_queue, stats.requests));
 
 		if (pread(d->jfd, &n, sizeof(n), at) == (ssize_t)sizeof(n))
 			sum += n;
@@ -83,7 +82,7 @@ uint64_t sup_journal_generation(const struct sup_dev *d)
 {
 	struct jrnl_hdr h;
 
-	if (d->jfd < 0 || pread(d->jfd, &h, sizeof(h), 0) != (ssize_t)sizeof(h) || h.magic != JRNL_MAGIC ||
+	if (d->jfd < 0 || pread(d->jfd, &h, sizeof(h), 0) != (ssize_t)sizeof(h) || h.magic != d->class->magic ||
 	    h.valid != JRNL_VALID || h.generation != JRNL_GENERATION(JRNL_GENERATION_OF(h.generation)))
 		return 0;
 	return JRNL_GENERATION_OF(h.generation);
@@ -96,14 +95,14 @@ void sup_journals_sweep(struct sup *s)
 
 	while (dir && (e = readdir(dir))) {
 		const struct sup_dev *d;
-		uint32_t domid, devid;
+		struct dev_id id;
 		uint64_t epoch;
-		int end = 0;
+		int end, more = 0;
 
-		if (sscanf(e->d_name, "%" SCNu32 "-%" SCNu32 "-%" SCNx64 "%n", &domid, &devid, &epoch, &end) != 3 ||
-		    e->d_name[end])
+		if (!sup_id_parse(e->d_name, "", &id, &end) || sscanf(e->d_name + end, "-%" SCNx64 "%n", &epoch, &more) != 1 ||
+		    e->d_name[end + more])
 			continue;
-		d = sup_dev_find(s, domid, devid);
+		d = sup_dev_find(s, id);
 		if (!d || !d->has_journal || d->conn.epoch != epoch)
 			unlinkat(dirfd(dir), e->d_name, 0);
 	}
@@ -113,34 +112,47 @@ void sup_journals_sweep(struct sup *s)
 
 /* ---- ports */
 
-static int bind_ports(struct sup_dev *d)
-{
-	for (uint32_t q = 0; q < d->conn.nqueues; q++) {
-		int rc = hv_port_bind(d->sup->hv, (hv_domid_t)d->domid, d->conn.q[q].evtchn, &d->port[q]);
+uint32_t sup_conn_per_queue(const struct conn_id *c) { return c->q[0].evtchn_rx ? 2 : 1; }
 
+static uint32_t count_ports(const struct conn_id *c) { return c->nqueues * sup_conn_per_queue(c) + (c->ctrl_evtchn != 0); }
+
+static uint32_t evtchn_of(const struct conn_id *c, uint32_t i)
+{
+	uint32_t per = sup_conn_per_queue(c), q = i / per;
+
+	if (q >= c->nqueues)
+		return c->ctrl_evtchn;
+	return i % per ? c->q[q].evtchn_rx : c->q[q].evtchn;
+}
+
+int sup_conn_bind(struct sup_dev *d, uint32_t *bad)
+{
+	for (uint32_t i = 0; i < count_ports(&d->conn); i++) {
+		struct sup_port *p = &d->port[i];
+		int rc;
+
+		*bad = evtchn_of(&d->conn, i);
+		rc = hv_port_bind(d->sup->hv, (hv_domid_t)d->domid, *bad, &p->port);
 		if (rc)
 			return rc;
-		d->nports = q + 1;
-		d->port_nfds = (uint32_t)hv_port_fds(d->port[q], d->port_fd[q]);
-		d->local_port[q] = hv_port_number(d->port[q]);
+		d->nports = i + 1;
+		d->port_nfds = (uint32_t)hv_port_fds(p->port, p->fd);
+		p->local = hv_port_number(p->port);
 	}
 	return 0;
 }
 
 void sup_conn_deposit(struct sup_dev *d)
 {
-	int fds[CONN_QUEUES_MAX * HV_PORT_FDS];
+	int fds[SUP_PORTS_MAX * HV_PORT_FDS];
 	char name[KEEP_NAME_MAX];
 	size_t n = 0;
 
-	if (d->image >= 0) {
-		sup_name_image(name, d->domid, d->devid);
-		keep_put(&d->sup->keep, name, &d->image, 1);
-	}
-	for (uint32_t q = 0; q < d->nports; q++)
-		for (uint32_t i = 0; i < d->port_nfds; i++)
-			fds[n++] = d->port_fd[q][i];
-	sup_name_ports(name, d->domid, d->devid);
+	d->class->deposit(d);
+	for (uint32_t i = 0; i < d->nports; i++)
+		for (uint32_t k = 0; k < d->port_nfds; k++)
+			fds[n++] = d->port[i].fd[k];
+	sup_name_ports(name, sup_dev_id(d));
 	if (n)
 		keep_put(&d->sup->keep, name, fds, n);
 }
@@ -151,35 +163,24 @@ static void close_ports(struct sup_dev *d)
 
 	if (!d->nports)
 		return;
-	sup_name_ports(name, d->domid, d->devid);
+	sup_name_ports(name, sup_dev_id(d));
 	keep_drop(&d->sup->keep, name);
-	for (uint32_t q = 0; q < d->nports; q++) {
-		if (d->port[q])
-			hv_port_close(d->port[q]);
+	for (uint32_t i = 0; i < d->nports; i++) {
+		struct sup_port *p = &d->port[i];
+
+		if (p->port)
+			hv_port_close(p->port);
 		else
-			for (uint32_t i = 0; i < d->port_nfds; i++)
-				close(d->port_fd[q][i]);
-		d->port[q] = NULL;
+			for (uint32_t k = 0; k < d->port_nfds; k++)
+				close(p->fd[k]);
+		p->port = NULL;
 	}
 	d->nports = 0;
 }
 
 /* ---- the whole */
 
-static uint32_t features(const struct vbd_offer *o, const struct vbd_ask *a, bool read_only)
-{
-	uint32_t f = 0;
-
-	f |= o->persistent && a->persistent ? CONN_PERSISTENT : 0;
-	f |= o->max_indirect ? CONN_INDIRECT : 0;
-	f |= o->discard ? CONN_DISCARD : 0;
-	f |= o->flush ? CONN_FLUSH : 0;
-	f |= o->barrier ? CONN_BARRIER : 0;
-	f |= read_only ? CONN_READ_ONLY : 0;
-	return f;
-}
-
-static void fill_record(struct sup_dev *d, const struct vbd_ask *a)
+void sup_conn_record(struct sup_dev *d)
 {
 	struct conn_id *c = &d->conn;
 
@@ -187,35 +188,24 @@ static void fill_record(struct sup_dev *d, const struct vbd_ask *a)
 	memcpy(c->vm_uuid, d->uuid, sizeof(c->vm_uuid));
 	c->domid = d->domid;
 	c->devid = d->devid;
-	c->type = CONN_VBD;
-	c->protocol = a->protocol;
-	c->nqueues = a->nqueues;
-	c->ring_pages = a->ring_pages;
-	c->features = features(&d->offer, a, d->wanted.read_only);
-	c->max_segments = d->offer.max_indirect;
+	c->type = d->type;
 	/* Never one that was used before, also when nobody remembers it. */
 	d->epoch = MAX(d->epoch + 1, clock_wall());
 	c->epoch = d->epoch;
-	for (uint32_t q = 0; q < c->nqueues; q++) {
-		c->q[q].evtchn = a->q[q].evtchn;
-		memcpy(c->q[q].gref, a->q[q].gref, c->ring_pages * sizeof(c->q[q].gref[0]));
-	}
 }
 
-int sup_conn_make(struct sup_dev *d, const struct vbd_ask *ask, char *err, size_t size)
+int sup_conn_make(struct sup_dev *d, char *err, size_t size)
 {
-	int rc;
+	uint32_t bad = 0;
+	int rc = make_journal(d);
 
-	fill_record(d, ask);
-	rc = make_journal(d);
 	if (rc) {
-		snprintf(err, size, "the journal (%" PRIu64 " bytes in %s) can not be made: %s",
-			 jrnl_file_bytes(slots(d), d->conn.nqueues), d->sup->dirs.journals, err_str(rc));
+		snprintf(err, size, "the journal (%" PRIu64 " bytes in %s) can not be made: %s", d->class->journal_bytes(&d->conn),
+			 d->sup->dirs.journals, err_str(rc));
 	} else {
-		rc = bind_ports(d);
+		rc = sup_conn_bind(d, &bad);
 		if (rc)
-			snprintf(err, size, "event channel %u of domain %u can not be bound: %s", d->conn.q[d->nports].evtchn,
-				 d->domid, err_str(rc));
+			snprintf(err, size, "event channel %u of domain %u can not be bound: %s", bad, d->domid, err_str(rc));
 	}
 	if (rc)
 		sup_conn_forget(d);

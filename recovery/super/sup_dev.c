@@ -12,31 +12,35 @@
 #include <string.h>
 #include <unistd.h>
 
-struct sup_dev *sup_dev_find(struct sup *s, uint32_t domid, uint32_t devid)
+struct sup_dev *sup_dev_find(struct sup *s, struct dev_id id)
 {
 	struct sup_group *g;
 	struct sup_dev *d;
 
 	LIST_FOREACH(g, &s->groups, link)
 		LIST_FOREACH(d, &g->devs, link)
-			if (d->domid == domid && d->devid == devid)
+			if (d->type == id.type && d->domid == id.domid && d->devid == id.devid)
 				return d;
 	return NULL;
 }
 
-struct sup_dev *sup_dev_new(struct sup *s, uint32_t domid, uint32_t devid)
+struct sup_dev *sup_dev_new(struct sup *s, struct dev_id id)
 {
 	struct sup_dev *d = calloc(1, sizeof(*d));
 
 	CHECK(d);
 	d->sup = s;
-	d->domid = domid;
-	d->devid = devid;
+	d->class = sup_class_of(id.type);
+	CHECK(d->class);
+	d->type = id.type;
+	d->domid = id.domid;
+	d->devid = id.devid;
 	d->serial = ++s->serial;
 	d->state = CTL_CLOSED;
-	d->image = d->jfd = -1;
-	vbd_vdev(devid, d->vdev, sizeof(d->vdev));
-	d->group = sup_group_of(s, domid, devid);
+	d->jfd = -1;
+	d->class->label(d->devid, d->vdev, sizeof(d->vdev));
+	d->class->init(d);
+	d->group = sup_group_of(s, d->class, d->domid, d->devid);
 	LIST_INSERT_HEAD(&d->group->devs, d, link);
 	return d;
 }
@@ -47,9 +51,8 @@ void sup_dev_free(struct sup_dev *d)
 	sup_bus_forget(d);
 	sup_offer_stop(d);
 	sup_conn_forget(d);
-	sup_offer_release(d);
-	loop_timer_stop(d->sup->loop, &d->again);
-	sup_state_remove(d->sup->dirs.devs, d->domid, d->devid);
+	d->class->release(d);
+	sup_state_remove(d->sup->dirs.devs, sup_dev_id(d));
 	sup_group_leave(d);
 	if (d->save.queued)
 		d->gone = true; /* freed by the work that is still queued */
@@ -62,10 +65,9 @@ void sup_dev_abandon(struct sup_dev *d)
 {
 	sup_bus_forget(d);
 	sup_offer_stop(d);
-	loop_timer_stop(d->sup->loop, &d->again);
-	for (uint32_t q = 0; q < d->nports; q++)
-		if (d->port[q])
-			hv_port_close(d->port[q]);
+	for (uint32_t i = 0; i < d->nports; i++)
+		if (d->port[i].port)
+			hv_port_close(d->port[i].port);
 	LIST_REMOVE(d, link);
 	free(d);
 }
@@ -89,7 +91,7 @@ static void save_proc(struct saved_proc *sp, const struct sup_proc *p, const str
 static void save(struct loop_work *w)
 {
 	struct sup_dev *d = CONTAINER_OF(w, struct sup_dev, save);
-	struct saved_dev v = {.domid = d->domid, .devid = d->devid, .state = d->state, .connected = d->connected};
+	struct saved_dev v = {.id = sup_dev_id(d), .state = d->state, .connected = d->connected};
 	int rc;
 
 	if (d->gone) {
@@ -101,15 +103,12 @@ static void save(struct loop_work *w)
 	v.generation = d->generation;
 	v.restarts = d->restarts;
 	v.serial = d->serial;
-	v.image_dev = d->image_dev;
-	v.image_ino = d->image_ino;
-	v.fence_base = d->fence_base;
-	v.offer = d->offer;
 	v.nports = d->nports;
 	v.port_nfds = d->port_nfds;
-	memcpy(v.local_port, d->local_port, sizeof(v.local_port));
+	for (uint32_t i = 0; i < d->nports; i++)
+		v.local_port[i] = d->port[i].local;
 	v.policy = d->group->policy;
-	v.wanted = d->wanted;
+	d->class->save(d, &v);
 	strcpy(v.text, d->text);
 	save_proc(&v.active, d->group->active, d);
 	save_proc(&v.standby, d->group->standby, d);
@@ -162,7 +161,6 @@ static void end_connection(struct sup_dev *d, enum ctl_state from)
 	bool gentle = !d->domain_gone && !d->reset && (from == CTL_UP || from == CTL_RESUMING || from == CTL_FENCING);
 
 	sup_offer_stop(d);
-	loop_timer_stop(d->sup->loop, &d->again);
 	if (sup_dev_has_procs(d))
 		sup_group_change(d->group, gentle ? SUP_CLOSE_NS : 0);
 	else

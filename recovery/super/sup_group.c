@@ -7,7 +7,7 @@
 
 #include <stdlib.h>
 
-struct sup_group *sup_group_of(struct sup *s, uint32_t domid, uint32_t devid)
+struct sup_group *sup_group_of(struct sup *s, const struct sup_class *class, uint32_t domid, uint32_t devid)
 {
 	struct sup_group *g;
 
@@ -16,11 +16,12 @@ struct sup_group *sup_group_of(struct sup *s, uint32_t domid, uint32_t devid)
 	if (s->o.placement != SUP_PER_DEVICE)
 		devid = CTL_ALL;
 	LIST_FOREACH(g, &s->groups, link)
-		if (g->domid == domid && g->devid == devid)
+		if (g->class == class && g->domid == domid && g->devid == devid)
 			return g;
 	g = calloc(1, sizeof(*g));
 	CHECK(g);
 	g->sup = s;
+	g->class = class;
 	g->domid = domid;
 	g->devid = devid;
 	LIST_INIT(&g->devs);

@@ -19,13 +19,6 @@ static void again(struct loop_timer *t) { sup_lost(CONTAINER_OF(t, struct sup_de
 
 static void later(struct sup_dev *d) { loop_timer_start(d->sup->loop, &d->lost, clock_now() + AGAIN_NS, again); }
 
-static void ask_of(const struct sup_dev *d, struct vbd_ask *a)
-{
-	*a = (struct vbd_ask){.protocol = d->conn.protocol, .nqueues = d->conn.nqueues, .ring_pages = d->conn.ring_pages};
-	a->persistent = d->conn.features & CONN_PERSISTENT;
-	memcpy(a->q, d->conn.q, sizeof(a->q));
-}
-
 static void put_back_done(void *arg, int rc, const char *data, size_t len)
 {
 	struct sup_dev *d = (struct sup_dev *)arg;
@@ -42,12 +35,10 @@ static void put_back_done(void *arg, int rc, const char *data, size_t len)
 
 static void put_back(struct sup_dev *d)
 {
-	struct dev_admin_ends e = {.vbd = {.domid = d->domid, .devid = d->devid, .wanted = d->wanted}, .offer = d->offer};
+	bool waits = sup_bus_waits(d) && !d->class->direct;
 
-	ask_of(d, &e.ask);
-	e.back_state = xenbus_phase_state(xenbus_end_phase(d->end));
-	e.front_state = sup_bus_waits(d) ? XenbusStateInitialised : XenbusStateConnected;
-	dev_admin_vbd_restore(sup_bus_store(d->sup), &e, put_back_done, d);
+	d->class->put_back(d, xenbus_phase_state(xenbus_end_phase(d->end)), waits ? XenbusStateInitialised : XenbusStateConnected,
+			   put_back_done);
 }
 
 /* vm: what every domain of a toolstack has. A driver domain may not read it, and lives no longer than its store. */

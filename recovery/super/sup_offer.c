@@ -1,40 +1,32 @@
-/* What a disk is: its options, the reservation of its image, and the probe, a process that opens it and says. */
+/* What comes of an offer: made, or refused for a time or for good. And the options that devices of every kind have. */
 #include "recovery/super/sup_priv.h"
 
-#include "recovery/super/sup_image.h"
-#include "recovery/super/sup_spawn.h"
-#include "ring/base/check.h"
-#include "ring/base/err.h"
-#include "ring/base/log.h"
-#include "ring/os/fdmsg.h"
-
 #include <errno.h>
-#include <signal.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
-#include <sys/pidfd.h>
-#include <sys/wait.h>
-#include <unistd.h>
-#include <xen/io/blkif.h>
 
-#define AGAIN_NS NS_PER_S	/* a disk that can not be offered is looked at again */
-#define SOON_NS NS_PER_MS	/* one whose image will be free in a moment */
+#define AGAIN_NS NS_PER_S	   /* a device that can not be offered is looked at again */
+#define SOON_NS NS_PER_MS	   /* one that will be free in a moment */
 #define PATIENCE_NS (8 * NS_PER_S) /* less than the 10 s that libxl has: it is to be told, not to give up by itself */
-#define POLL_US 200u		/* poll-us= where it is not given: what fast storage takes */
-#define QUEUES_MIN 4u
-#define MAX_INDIRECT 256u
 
-struct sup_probe {
-	struct sup *sup;
-	struct sup_dev *dev; /* NULL: nobody wants to know any more */
-	int pidfd, ctl;
-	struct loop_fd on_death;
-	struct loop_timer deadline;
-};
+void sup_offer_start(struct sup_dev *d)
+{
+	sup_offer_stop(d);
+	d->class->offer(d);
+}
 
-/* passes: it may be offered soon. True: it was refused for good. */
+void sup_offer_stop(struct sup_dev *d)
+{
+	loop_timer_stop(d->sup->loop, &d->again);
+	d->class->offer_stop(d);
+}
+
+static void look_again(struct loop_timer *t) { sup_offer_start(CONTAINER_OF(t, struct sup_dev, again)); }
+
+void sup_offer_soon(struct sup_dev *d) { loop_timer_start(d->sup->loop, &d->again, clock_now() + SOON_NS, look_again); }
+
 static bool refuse(struct sup_dev *d, bool passes)
 {
 	bool done = sup_bus_refuse(d, passes && clock_now() - d->asked < PATIENCE_NS);
@@ -43,17 +35,29 @@ static bool refuse(struct sup_dev *d, bool passes)
 	return done;
 }
 
-static void look_again(struct loop_timer *t) { sup_offer_start(CONTAINER_OF(t, struct sup_dev, again)); }
+void sup_offer_refused_now(struct sup_dev *d) { refuse(d, false); }
 
-static void refuse_for_now(struct sup_dev *d, bool passes)
+void sup_offer_refused(struct sup_dev *d, bool passes)
 {
 	if (!refuse(d, passes))
 		loop_timer_start(d->sup->loop, &d->again, clock_now() + AGAIN_NS, look_again);
 }
 
-/* ---- options */
+void sup_offer_made(struct sup_dev *d, const char *fmt, ...)
+{
+	char what[sizeof(d->text)];
+	va_list ap;
 
-static int take_number(struct spec *sp, const char *key, uint64_t max, uint64_t *v, struct sup_dev *d)
+	va_start(ap, fmt);
+	vsnprintf(what, sizeof(what), fmt, ap);
+	va_end(ap);
+	sup_dev_text(d, "%s", "");
+	sup_bus_offer(d);
+	sup_dev_event(d, SUP_EV_OFFERED);
+	sup_note(d, CTL_EV_OFFERED, "%s", what);
+}
+
+int sup_offer_number(struct spec *sp, const char *key, uint64_t max, uint64_t *v, struct sup_dev *d)
 {
 	char text[32], *end;
 
@@ -66,9 +70,9 @@ static int take_number(struct spec *sp, const char *key, uint64_t max, uint64_t 
 	return -EINVAL;
 }
 
-static int take_options(struct sup_dev *d, struct spec *sp)
+int sup_offer_options(struct sup_dev *d, struct spec *sp, uint64_t poll_us)
 {
-	uint64_t hang_ms = d->sup->o.hang_ns / NS_PER_MS, poll_us = POLL_US;
+	uint64_t hang_ms = d->sup->o.hang_ns / NS_PER_MS;
 	char text[32];
 	int rc;
 
@@ -84,9 +88,9 @@ static int take_options(struct sup_dev *d, struct spec *sp)
 		sup_dev_text(d, "on-give-up=%s: only wait is there yet", text);
 		return -EINVAL;
 	}
-	rc = take_number(sp, "hang-ms", 3600000, &hang_ms, d);
+	rc = sup_offer_number(sp, "hang-ms", 3600000, &hang_ms, d);
 	if (!rc)
-		rc = take_number(sp, "poll-us", 1000000, &poll_us, d);
+		rc = sup_offer_number(sp, "poll-us", 1000000, &poll_us, d);
 	if (!rc && hang_ms == 0) {
 		sup_dev_text(d, "hang-ms=0: at least 1 is meant");
 		rc = -EINVAL;
@@ -94,323 +98,4 @@ static int take_options(struct sup_dev *d, struct spec *sp)
 	d->hang_ns = hang_ms * NS_PER_MS;
 	d->poll_us = (uint32_t)poll_us;
 	return rc;
-}
-
-/* ---- reservation */
-
-static void memory_path(const struct sup_dev *d, char *path)
-{
-	snprintf(path, PATH_MAX, "%s/%u-%u.mem", d->sup->dirs.journals, d->domid, d->devid);
-}
-
-/* Which of our own devices has the image, for a clearer line. */
-static void say_holder(struct sup_dev *d, const struct image *im, const char *path)
-{
-	struct sup_group *g;
-	struct sup_dev *o;
-
-	LIST_FOREACH(g, &d->sup->groups, link)
-		LIST_FOREACH(o, &g->devs, link)
-			if (o != d && o->image >= 0 && o->image_dev == im->dev && o->image_ino == im->ino) {
-				sup_dev_text(d, "%s is in use as %s of %s (domain %u): detach it there first, or attach both read-only",
-					     path, o->vdev, o->domain[0] ? o->domain : "another VM", o->domid);
-				return;
-			}
-}
-
-static int reserve_file(struct sup_dev *d, const char *path, struct image *im)
-{
-	enum image_mode mode = d->wanted.read_only ? IMAGE_READ : d->wanted.shared ? IMAGE_SHARED : IMAGE_WRITE;
-	char err[sizeof(d->text)] = "";
-	int rc = image_reserve(path, mode, im, err, sizeof(err));
-
-	if (rc == -EAGAIN) {
-		im->fd = sup_twin_reserve(d, im->dev, im->ino);
-		rc = im->fd < 0 ? im->fd : 0;
-	}
-	if (rc)
-		sup_dev_text(d, "%s", err);
-	if (rc == -EAGAIN) {
-		enum sup_held_for held = sup_held_has(d->sup, im->dev, im->ino);
-
-		if (held == SUP_HELD_SHORTLY)
-			return -EINPROGRESS;
-		if (held == SUP_HELD_LONG) {
-			sup_dev_text(d, "%s was let go, but I/O of a dead stub still runs on it", path);
-			return -EBUSY;
-		}
-		say_holder(d, im, path);
-	}
-	if (!rc && mode == IMAGE_SHARED)
-		log_warn("%s of domain %u: %s is attached with w!: nothing keeps others from writing to it", d->vdev, d->domid, path);
-	return rc;
-}
-
-static int reserve(struct sup_dev *d, const struct spec *sp)
-{
-	struct image im = {.fd = -1};
-	char path[PATH_MAX], err[sizeof(d->text)] = "";
-	uint64_t bytes;
-	int rc = 0;
-
-	d->fence_base = IMAGE_FENCE_BASE;
-	if (d->wanted.shared)
-		d->fence_base += IMAGE_FENCE_SPAN * (1 + ((uint64_t)d->domid * 65537 + d->devid) % 0xfffff);
-	if (d->image >= 0)
-		return 0; /* kept from the connection before, or by the keeper */
-	if (strcmp(sp->engine, "file") == 0) {
-		rc = reserve_file(d, sp->arg, &im);
-	} else if (strcmp(sp->engine, "mem") == 0) {
-		if (spec_size(sp->arg, &bytes) || bytes == 0 || bytes > INT64_MAX) {
-			sup_dev_text(d, "mem:%s: a size is meant, as in mem:64M", sp->arg);
-			return -EINVAL;
-		}
-		memory_path(d, path);
-		rc = image_memory(path, bytes, &im, err, sizeof(err));
-		if (rc)
-			sup_dev_text(d, "%s", err);
-	}
-	if (rc)
-		return rc;
-	d->image = im.fd;
-	d->image_dev = im.dev;
-	d->image_ino = im.ino;
-	sup_conn_deposit(d);
-	return 0;
-}
-
-void sup_offer_release(struct sup_dev *d)
-{
-	char name[KEEP_NAME_MAX], path[PATH_MAX];
-
-	if (d->image < 0)
-		return;
-	if (sup_twin_reserves(d->sup, d, d->image_dev, d->image_ino))
-		close(d->image);
-	else if (!d->wanted.read_only && d->fence_base == IMAGE_FENCE_BASE && image_busy(d->image))
-		sup_held_take(d->sup, d->image);
-	else
-		image_release(d->image);
-	sup_name_image(name, d->domid, d->devid);
-	keep_drop(&d->sup->keep, name);
-	d->image = -1;
-	memory_path(d, path);
-	unlink(path);
-}
-
-/* ---- probe */
-
-static void probe_end(struct sup_probe *p)
-{
-	loop_fd_stop(p->sup->loop, &p->on_death);
-	loop_timer_stop(p->sup->loop, &p->deadline);
-	close(p->pidfd);
-	close(p->ctl);
-	if (p->dev)
-		p->dev->probe = NULL;
-	free(p);
-}
-
-static void offer_from(struct sup_dev *d, const struct stub_probe *r)
-{
-	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
-	struct vbd_offer *o = &d->offer;
-
-	*o = (struct vbd_offer){.sectors = r->sectors, .sector_size = r->sector_size, .physical_size = r->physical_size};
-	o->info = (d->wanted.read_only || r->read_only ? VDISK_READONLY : 0) |
-		  (d->wanted.removable || r->removable ? VDISK_REMOVABLE : 0) | (d->wanted.cdrom ? VDISK_CDROM : 0);
-	o->flush = o->barrier = r->flush && !d->wanted.read_only;
-	o->discard = r->discard && d->wanted.discard_enable && !d->wanted.read_only;
-	o->discard_secure = o->discard && r->secure_discard;
-	o->discard_granularity = r->discard_granularity;
-	o->discard_alignment = r->discard_alignment;
-	o->persistent = true;
-	o->max_indirect = MAX_INDIRECT;
-	o->max_queues = MIN(MAX((uint32_t)MAX(cpus, 1L), QUEUES_MIN), CONN_QUEUES_MAX);
-	o->max_ring_order = 4; /* CONN_RING_PAGES_MAX */
-}
-
-/* Its answer: the record, or a message why not. */
-static int probe_result(struct sup_probe *p, struct sup_dev *d)
-{
-	union {
-		struct stub_probe r;
-		struct stub_msg m;
-	} u;
-	ssize_t n;
-
-	memset(&u, 0, sizeof(u));
-	n = fdmsg_recv(p->ctl, &u, sizeof(u), NULL, NULL);
-	if (n == (ssize_t)sizeof(u.r)) {
-		if (u.r.sectors && u.r.sector_size >= 512 && IS_POW2(u.r.sector_size)) {
-			offer_from(d, &u.r);
-			return 0;
-		}
-		sup_dev_text(d, "%s: a disk of %llu sectors of %u bytes can not be offered", d->wanted.params,
-			     (unsigned long long)u.r.sectors, u.r.sector_size);
-		return -EINVAL;
-	}
-	if (n == (ssize_t)sizeof(u.m)) {
-		u.m.text[sizeof(u.m.text) - 1] = '\0';
-		sup_dev_text(d, "%s", u.m.text);
-		return -EINVAL;
-	}
-	sup_dev_text(d, "%s: the process that looks at it died or took longer than %llu s", d->wanted.params,
-		     SUP_PROBE_NS / NS_PER_S);
-	return -EIO;
-}
-
-static void probe_over(struct loop_fd *w, uint32_t events)
-{
-	struct sup_probe *p = CONTAINER_OF(w, struct sup_probe, on_death);
-	struct sup_dev *d = p->dev;
-	siginfo_t si;
-	int rc = 0;
-
-	(void)events;
-	waitid(P_PIDFD, (id_t)p->pidfd, &si, WEXITED | WNOHANG);
-	if (d)
-		rc = probe_result(p, d);
-	probe_end(p);
-	if (!d)
-		return;
-	if (rc) {
-		refuse_for_now(d, rc == -EIO); /* that process may have been killed */
-		return;
-	}
-	sup_dev_text(d, "%s", "");
-	sup_bus_offer(d);
-	sup_dev_event(d, SUP_EV_OFFERED);
-	sup_note(d, CTL_EV_OFFERED, "%s, %llu sectors", d->wanted.params, (unsigned long long)d->offer.sectors);
-}
-
-static void probe_late(struct loop_timer *t)
-{
-	pidfd_send_signal(CONTAINER_OF(t, struct sup_probe, deadline)->pidfd, SIGKILL, NULL, 0);
-}
-
-static int probe_spawn(struct sup_dev *d, struct spawned *out)
-{
-	static const char *const argv[] = {"bulkhead-blk", "--probe", NULL};
-	struct stub_start *r = calloc(1, stub_start_bytes(1));
-	char file[PATH_MAX];
-	struct spawn_plan plan = {.file = file, .argv = argv, .record = r, .record_bytes = stub_start_bytes(1)};
-	int rc;
-
-	CHECK(r);
-	snprintf(file, sizeof(file), "%s/bulkhead-blk", d->sup->o.libexec);
-	*r = (struct stub_start){.magic = STUB_MAGIC, .version = STUB_VERSION, .ndevs = 1};
-	r->uid = r->gid = sup_stub_uid(d->sup, d->domid);
-	strcpy(r->dev[0].spec, d->spec);
-	r->dev[0].kind = STUB_FRESH;
-	r->dev[0].serial = d->serial;
-	r->dev[0].image_fd = d->image;
-	r->dev[0].read_only = d->wanted.read_only;
-	r->dev[0].want_dev = d->image_dev;
-	r->dev[0].want_ino = d->image_ino;
-	r->dev[0].fence_base = d->fence_base;
-	if (d->image >= 0) {
-		plan.pass = &d->image;
-		plan.npass = 1;
-	}
-	rc = sup_spawn(&plan, out);
-	free(r);
-	return rc;
-}
-
-static int probe_start(struct sup_dev *d)
-{
-	struct sup_probe *p;
-	struct spawned out;
-	int rc = probe_spawn(d, &out);
-
-	if (rc) {
-		sup_dev_text(d, "%s/bulkhead-blk can not be started: %s", d->sup->o.libexec, err_str(rc));
-		return rc;
-	}
-	p = calloc(1, sizeof(*p));
-	CHECK(p);
-	if (out.far >= 0)
-		close(out.far);
-	*p = (struct sup_probe){.sup = d->sup, .dev = d, .pidfd = out.pidfd, .ctl = out.ctl};
-	d->probe = p;
-	rc = loop_fd_start(d->sup->loop, &p->on_death, p->pidfd, EPOLLIN, probe_over);
-	CHECK(rc == 0);
-	loop_timer_start(d->sup->loop, &p->deadline, clock_now() + SUP_PROBE_NS, probe_late);
-	return 0;
-}
-
-void sup_offer_stop(struct sup_dev *d)
-{
-	if (!d->probe)
-		return;
-	d->probe->dev = NULL;
-	pidfd_send_signal(d->probe->pidfd, SIGKILL, NULL, 0);
-	d->probe = NULL;
-}
-
-/* On Xen the processors here are all guests': a kernel thread for each busy disk that spins would cost more than the milliseconds which it
- * saves at a death (docs/benchmarks.md). */
-static int stub_spec(struct sup_dev *d, const struct spec *sp)
-{
-	bool local = strcmp(d->sup->o.provider, "local") == 0;
-	int rc = spec_format(sp, d->spec, sizeof(d->spec));
-	size_t n = rc ? 0 : strlen(d->spec);
-	char said[8];
-
-	if (rc || local || strcmp(sp->engine, "file") != 0 || spec_opt(sp, "sqpoll", said, sizeof(said)))
-		return rc;
-	return snprintf(d->spec + n, sizeof(d->spec) - n, ",sqpoll=off") < (int)(sizeof(d->spec) - n) ? 0 : -ENAMETOOLONG;
-}
-
-static int parse(struct sup_dev *d, struct spec *sp)
-{
-	int rc = spec_parse(d->wanted.params, sp);
-
-	if (rc) {
-		sup_dev_text(d, "'%s' names no storage: an absolute PATH or ENGINE:ARGUMENT is meant", d->wanted.params);
-		return rc;
-	}
-	rc = take_options(d, sp);
-	return rc ? rc : stub_spec(d, sp);
-}
-
-int sup_offer_options(struct sup_dev *d)
-{
-	struct spec sp;
-
-	return parse(d, &sp);
-}
-
-void sup_offer_reserve(struct sup_dev *d)
-{
-	uint64_t dev = d->image_dev, ino = d->image_ino;
-	struct spec sp;
-
-	d->wanted.shared = d->fence_base != IMAGE_FENCE_BASE;
-	if (parse(d, &sp) || reserve(d, &sp)) {
-		log_error("%s of domain %u: its image can not be reserved again: %s", d->vdev, d->domid, d->text);
-	} else if (d->image >= 0 && (d->image_dev != dev || d->image_ino != ino)) {
-		log_error("%s of domain %u: its image can not be reserved again: another one has its name", d->vdev, d->domid);
-		sup_offer_release(d);
-	}
-	d->image_dev = dev;
-	d->image_ino = ino;
-}
-
-void sup_offer_start(struct sup_dev *d)
-{
-	struct spec sp;
-	int rc;
-
-	sup_offer_stop(d);
-	if (parse(d, &sp)) {
-		refuse(d, false);
-		return;
-	}
-	rc = reserve(d, &sp);
-	if (rc == -EINPROGRESS)
-		loop_timer_start(d->sup->loop, &d->again, clock_now() + SOON_NS, look_again);
-	else if (rc || probe_start(d))
-		refuse_for_now(d, rc == -EBUSY);
 }

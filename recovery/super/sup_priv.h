@@ -13,6 +13,7 @@
 #include "recovery/journal/jrnl_fmt.h"
 #include "recovery/super/keep_client.h"
 #include "recovery/super/sup.h"
+#include "recovery/super/sup_class.h"
 #include "recovery/super/sup_dirs.h"
 #include "recovery/super/sup_fsm.h"
 #include "recovery/super/sup_health.h"
@@ -68,6 +69,8 @@ struct sup_proc {
 
 /* A stub of no device yet; pid 0: none. */
 struct sup_blank {
+	struct sup *sup;
+	const struct sup_class *class;
 	pid_t pid;
 	int pidfd, ctl, far; /* struct spawned */
 	bool ready;
@@ -79,6 +82,7 @@ struct sup_blank {
 struct sup_group {
 	LIST_ENTRY(sup_group) link;
 	struct sup *sup;
+	const struct sup_class *class;
 	uint32_t domid, devid; /* CTL_ALL: any */
 	LIST_HEAD(, sup_dev) devs;
 	struct sup_proc *active, *standby;
@@ -93,30 +97,40 @@ struct sup_group {
 	struct sup_policy policy;
 };
 
+/* A disk. */
+struct sup_vbd {
+	struct vbd_wanted wanted;
+	char spec[SPEC_MAX];	/* the engine's part */
+	int image; /* the reservation; -1 */
+	uint64_t image_dev, image_ino, fence_base;
+	struct vbd_offer offer;
+	struct sup_probe *probe;
+};
+
+struct sup_port {
+	struct hv_port *port; /* NULL when adopted */
+	int fd[HV_PORT_FDS];
+	uint32_t local;
+};
+
 struct sup_dev {
 	LIST_ENTRY(sup_dev) link; /* of its group */
 	struct sup *sup;
 	struct sup_group *group;
-	uint32_t domid, devid;
+	const struct sup_class *class;
+	uint32_t type, domid, devid;
 	uint64_t serial;
 	enum ctl_state state;
 	char vdev[16], domain[64];
 	struct xenbus_end *end; /* its nodes in xenstore; NULL: gone */
 	uint8_t uuid[16];
 
-	/* wanted */
-	struct vbd_wanted wanted;
-	char spec[SPEC_MAX];	/* the engine's part */
+	/* wanted and offered */
 	bool want_standby;
 	uint64_t hang_ns;
 	uint32_t poll_us;
-
-	/* offered */
-	int image; /* the reservation; -1 */
-	uint64_t image_dev, image_ino, fence_base;
-	struct vbd_offer offer;
-	struct sup_probe *probe;
-	struct loop_timer again; /* the image was refused: look again */
+	struct loop_timer again; /* it was refused: look again */
+	struct sup_vbd vbd;
 
 	/* connected */
 	struct conn_id conn;
@@ -125,9 +139,7 @@ struct sup_dev {
 	bool has_journal;
 	int jfd;	/* only for pread; -1 */
 	uint32_t nports, port_nfds;
-	int port_fd[CONN_QUEUES_MAX][HV_PORT_FDS];
-	uint32_t local_port[CONN_QUEUES_MAX];
-	struct hv_port *port[CONN_QUEUES_MAX]; /* NULL when adopted */
+	struct sup_port port[SUP_PORTS_MAX]; /* of each queue one or two, then the control ring's */
 
 	bool resumed, domain_gone, reset;
 	struct loop_timer lost; /* look again after its nodes */
@@ -156,7 +168,7 @@ struct sup {
 	LIST_HEAD(, sup_group) groups;
 	LIST_HEAD(, sup_proc) procs;
 	LIST_HEAD(, sup_held) held;
-	struct sup_blank blank;
+	struct sup_blank blank[SUP_CLASSES];
 	uint64_t serial;
 	bool stopping;
 };
@@ -165,8 +177,14 @@ struct sup {
 uint32_t sup_stub_uid(const struct sup *s, uint32_t domid);
 
 /* sup_dev.c - devices and what their events do */
-struct sup_dev *sup_dev_new(struct sup *s, uint32_t domid, uint32_t devid);
-struct sup_dev *sup_dev_find(struct sup *s, uint32_t domid, uint32_t devid);
+static inline struct dev_id sup_dev_id(const struct sup_dev *d)
+{
+	return (struct dev_id){.type = d->type, .domid = d->domid, .devid = d->devid};
+}
+/* Queues of the connection; 0: there is none. */
+static inline uint32_t sup_dev_queues(const struct sup_dev *d) { return d->nports ? d->conn.nqueues : 0; }
+struct sup_dev *sup_dev_new(struct sup *s, struct dev_id id);
+struct sup_dev *sup_dev_find(struct sup *s, struct dev_id id);
 void sup_dev_free(struct sup_dev *d); /* reservation, ports, journal, state file: all goes */
 void sup_dev_abandon(struct sup_dev *d); /* only what we hold of it: a successor may go on */
 void sup_dev_event(struct sup_dev *d, enum sup_event ev);
@@ -187,12 +205,24 @@ void sup_domain_await(struct sup *s);  /* a device is suspended: looks again and
 /* True unless the provider says that it is shut down or gone: its ring may be replayed. One hypercall, or none. */
 bool sup_domain_runs(const struct sup_dev *d);
 
-/* sup_offer.c - the image: opened, reserved, probed */
+/* sup_offer.c - what comes of an offer, and the options that all devices have */
 void sup_offer_start(struct sup_dev *d); /* ends in SUP_EV_OFFERED or SUP_EV_REFUSED */
-void sup_offer_reserve(struct sup_dev *d); /* again, for a connection that lives: the keeper has lost the reservation */
-int sup_offer_options(struct sup_dev *d); /* only the options of wanted.params; on failure d->text says why */
-void sup_offer_stop(struct sup_dev *d);	 /* a probe under way is killed */
-void sup_offer_release(struct sup_dev *d); /* the reservation goes; mem: its store as well */
+void sup_offer_stop(struct sup_dev *d);
+/* d->text says why not. passes: it may be offered soon. Looked at again, unless it is refused for good; soon: in a moment, unsaid. */
+void sup_offer_refused(struct sup_dev *d, bool passes);
+void sup_offer_refused_now(struct sup_dev *d); /* and not looked at again */
+void sup_offer_soon(struct sup_dev *d);
+void sup_offer_made(struct sup_dev *d, const char *fmt, ...) PRINTF_LIKE(2, 3);
+int sup_offer_number(struct spec *sp, const char *key, uint64_t max, uint64_t *v, struct sup_dev *d);
+/* Takes standby=, hang-ms=, poll-us= and the like out of sp. -EINVAL: d->text says why. */
+int sup_offer_options(struct sup_dev *d, struct spec *sp, uint64_t poll_us);
+
+/* sup_vbd_offer.c - a disk's image: opened, reserved, probed */
+void sup_vbd_offer(struct sup_dev *d);
+void sup_vbd_offer_stop(struct sup_dev *d); /* a probe under way is killed */
+void sup_vbd_reserve(struct sup_dev *d);    /* again, for a connection that lives: the keeper has lost the reservation */
+int sup_vbd_options(struct sup_dev *d);	    /* only the options of wanted.params; on failure d->text says why */
+void sup_vbd_release(struct sup_dev *d);    /* the reservation goes; mem: its store as well */
 
 /* sup_twin.c - two domains of one VM, during a migration */
 /* The other domain's reservation of this image, shared: a descriptor; -EAGAIN: it is not for d to have. */
@@ -211,7 +241,11 @@ void sup_held_deposit(struct sup *s);
 void sup_held_close(struct sup *s);
 
 /* sup_conn.c - the connection: record, journal, ports */
-int sup_conn_make(struct sup_dev *d, const struct vbd_ask *ask, char *err, size_t size);
+int sup_conn_make(struct sup_dev *d, char *err, size_t size); /* d->conn is filled in, by the class and sup_conn_record() */
+void sup_conn_record(struct sup_dev *d); /* what all connections have, and a new epoch; the rest is zero */
+uint32_t sup_conn_per_queue(const struct conn_id *c); /* ports: 1 or 2 */
+/* All of the connection's; *bad: the event channel that can not be bound. */
+int sup_conn_bind(struct sup_dev *d, uint32_t *bad);
 void sup_conn_forget(struct sup_dev *d);
 int sup_journal_path(const struct sup_dev *d, char path[STUB_PATH_MAX]);
 int sup_journal_open(struct sup_dev *d); /* for pread */
@@ -234,13 +268,14 @@ void sup_proc_free(struct sup_proc *p); /* lets go of a living one as well */
 bool sup_dev_has_procs(const struct sup_dev *d);
 void sup_proc_deadline(struct sup_proc *p, uint64_t ns);
 
-/* sup_blank.c - one stub that has started ahead, for any device */
+/* sup_blank.c - one stub that has started ahead, for any device of a kind */
 struct spawn_plan;
 struct spawned;
-void sup_blank_want(struct sup *s); /* soon */
+void sup_blank_want(struct sup *s, const struct sup_class *class); /* soon */
 /* As sup_spawn(), by it. -EAGAIN: there is none that would do. */
-int sup_blank_take(struct sup *s, const struct spawn_plan *p, struct spawned *out);
+int sup_blank_take(struct sup *s, const struct sup_class *class, const struct spawn_plan *p, struct spawned *out);
 void sup_blank_end(struct sup *s);
+bool sup_blank_is(const struct sup *s, pid_t pid);
 
 /* sup_msg.c - what stubs say */
 void sup_msg_ready(struct loop_fd *w, uint32_t events);
@@ -248,7 +283,7 @@ void sup_msg_drain(struct sup_proc *p); /* all that is there */
 void sup_dev_assume_resumed(struct sup_proc *p, unsigned slot);
 
 /* sup_group.c - which process serves a group */
-struct sup_group *sup_group_of(struct sup *s, uint32_t domid, uint32_t devid);
+struct sup_group *sup_group_of(struct sup *s, const struct sup_class *class, uint32_t domid, uint32_t devid);
 void sup_group_leave(struct sup_dev *d);
 bool sup_group_full(const struct sup_group *g); /* its stub can serve no further device */
 void sup_group_free(struct sup_group *g); /* an empty one */
@@ -288,6 +323,7 @@ void sup_bus_closed(struct sup_dev *d); /* state 6, also when the frontend did n
 void sup_bus_domain_gone(struct sup_dev *d);
 void sup_bus_gone(struct sup_dev *d); /* its nodes are: the connection ends, and d with it, maybe at once */
 struct xsc *sup_bus_store(struct sup *s);
+uint32_t sup_bus_self(const struct sup *s); /* our domain: 0, or a driver domain's */
 void sup_bus_error(struct sup_dev *d, const char *text); /* NULL clears */
 void sup_bus_forget(struct sup_dev *d); /* the device is let go: nothing is called back any more */
 

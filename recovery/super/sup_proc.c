@@ -18,7 +18,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define PASS_MAX (STUB_DEVS_MAX * (1 + CONN_QUEUES_MAX * (HV_PORT_FDS + 1)))
+/* Of each device an image, a control ring's port, and of each queue two ports, one for poking, a netport's. */
+#define PASS_MAX (STUB_DEVS_MAX * (1 + HV_PORT_FDS + CONN_QUEUES_MAX * (2 * HV_PORT_FDS + 2)))
 
 struct sup_proc *sup_proc_new(struct sup *s, struct sup_group *g, unsigned ndevs)
 {
@@ -111,15 +112,27 @@ static void withdraw(struct sup_proc *p)
 
 struct start {
 	struct stub_start *rec;
-	int pass[PASS_MAX];
-	size_t npass;
+	int fd[PASS_MAX];
+	struct sup_pass pass;
 	int stub_end[STUB_DEVS_MAX][CONN_QUEUES_MAX]; /* of the poke pairs, closed after the start */
 };
+
+static struct stub_port fill_port(struct start *st, const struct sup_dev *d, uint32_t i)
+{
+	struct stub_port p = {.fd = {-1, -1}, .nfds = d->port_nfds, .local = d->port[i].local};
+
+	for (uint32_t k = 0; k < p.nfds; k++)
+		p.fd[k] = sup_pass(&st->pass, d->port[i].fd[k]);
+	return p;
+}
 
 static int fill_queues(struct start *st, struct proc_dev *pd, struct stub_dev *sd, unsigned at)
 {
 	const struct sup_dev *d = pd->dev;
+	uint32_t per = sup_conn_per_queue(&d->conn);
 
+	if (d->conn.ctrl_evtchn)
+		sd->ctrl = fill_port(st, d, d->nports - 1);
 	for (uint32_t q = 0; q < d->conn.nqueues; q++) {
 		struct stub_queue *sq = &sd->q[q];
 		int pair[2];
@@ -128,11 +141,11 @@ static int fill_queues(struct start *st, struct proc_dev *pd, struct stub_dev *s
 			return -errno;
 		pd->poke[q] = pair[0];
 		st->stub_end[at][q] = pair[1];
-		sq->poke_fd = st->pass[st->npass++] = pair[1];
+		sq->poke_fd = sup_pass(&st->pass, pair[1]);
 		sq->net_fd = -1;
-		sq->port = (struct stub_port){.fd = {-1, -1}, .nfds = d->port_nfds, .local = d->local_port[q]};
-		for (uint32_t i = 0; i < d->port_nfds; i++)
-			sq->port.fd[i] = st->pass[st->npass++] = d->port_fd[q][i];
+		sq->port = fill_port(st, d, q * per);
+		if (per == 2)
+			sq->port_rx = fill_port(st, d, q * per + 1);
 	}
 	return 0;
 }
@@ -141,22 +154,16 @@ static int fill_dev(struct start *st, struct sup_proc *p, unsigned at)
 {
 	struct sup_dev *d = p->dev[at].dev;
 	struct stub_dev *sd = &st->rec->dev[at];
-	int rc = sup_journal_path(d, sd->journal);
+	int path = sup_journal_path(d, sd->journal), rc = fill_queues(st, &p->dev[at], sd, at);
 
 	sd->kind = d->connected ? STUB_RESUME : STUB_FRESH;
 	sd->own_fault = p->group->own_fault;
 	sd->conn = d->conn;
-	strcpy(sd->spec, d->spec);
-	sd->image_fd = d->image;
-	if (d->image >= 0)
-		st->pass[st->npass++] = d->image;
-	sd->read_only = d->wanted.read_only;
-	sd->want_dev = d->image_dev;
-	sd->want_ino = d->image_ino;
-	sd->fence_base = d->fence_base;
+	sd->image_fd = -1;
 	sd->serial = d->serial;
 	sd->poll_us = d->poll_us;
-	return rc ? rc : fill_queues(st, &p->dev[at], sd, at);
+	d->class->fill(d, sd, &st->pass);
+	return path ? path : rc;
 }
 
 static int fill(struct start *st, struct sup_proc *p)
@@ -181,7 +188,8 @@ static int fill(struct start *st, struct sup_proc *p)
 
 static int spawn(struct sup_proc *p, struct start *st)
 {
-	static const char *const argv[] = {"bulkhead-blk", NULL};
+	const struct sup_class *class = p->group->class;
+	const char *const argv[] = {class->program, NULL};
 	char file[PATH_MAX];
 	struct spawned out;
 	struct spawn_plan plan = {
@@ -189,20 +197,21 @@ static int spawn(struct sup_proc *p, struct start *st)
 		.argv = argv,
 		.record = st->rec,
 		.record_bytes = stub_start_bytes(p->ndevs),
-		.pass = st->pass,
+		.pass = st->fd,
 	};
 	int rc;
 
-	snprintf(file, sizeof(file), "%s/bulkhead-blk", p->sup->o.libexec);
+	st->pass.fd = st->fd;
+	snprintf(file, sizeof(file), "%s/%s", p->sup->o.libexec, class->program);
 	for (unsigned i = 0; i < p->ndevs; i++)
 		for (unsigned q = 0; q < CONN_QUEUES_MAX; q++)
 			st->stub_end[i][q] = -1;
 	rc = fill(st, p);
-	plan.npass = st->npass;
+	plan.npass = st->pass.n;
 	if (!p->standby)
 		p->group->went = clock_now();
 	if (!rc)
-		rc = p->standby ? -EAGAIN : sup_blank_take(p->sup, &plan, &out); /* nobody waits for a standby */
+		rc = p->standby ? -EAGAIN : sup_blank_take(p->sup, class, &plan, &out); /* nobody waits for a standby */
 	if (rc == -EAGAIN)
 		rc = sup_spawn(&plan, &out);
 	for (unsigned i = 0; i < p->ndevs; i++)
@@ -259,7 +268,7 @@ int sup_proc_start(struct sup_group *g, bool standby)
 	}
 	sup_proc_deposit(p);
 	sup_proc_deadline(p, SUP_START_NS);
-	sup_blank_want(p->sup);
+	sup_blank_want(p->sup, g->class);
 	return 0;
 }
 

@@ -44,7 +44,7 @@ static void add_stats(const struct sup_dev *d, struct ctl_dev *c)
 	uint64_t hist[JRNL_HIST] = {0};
 	struct jrnl_stats st;
 
-	for (uint32_t q = 0; q < d->nports; q++) {
+	for (uint32_t q = 0; q < sup_dev_queues(d); q++) {
 		if (sup_journal_stats(d, q, &st))
 			continue;
 		c->requests += st.requests;
@@ -88,18 +88,17 @@ static void fill(struct sup_dev *d, struct ctl_dev *c)
 	const struct sup_group *g = d->group;
 
 	memset(c, 0, sizeof(*c));
+	c->type = d->type;
 	c->domid = d->domid;
 	c->devid = d->devid;
 	c->state = d->state;
-	c->nqueues = d->nports;
+	c->nqueues = sup_dev_queues(d);
 	c->ring_pages = d->nports ? d->conn.ring_pages : 0;
-	c->read_only = d->wanted.read_only;
 	c->restarts_window = policy_window(&g->policy, clock_now());
 	c->generation = d->generation;
 	c->restarts = d->restarts;
 	c->last_outage_ns = d->last_outage;
 	c->up_since = d->up_since;
-	c->size_bytes = d->offer.sectors * 512;
 	if (g->active && sup_dev_runs(d)) {
 		c->pid = g->active->pid;
 		c->uss_bytes = procs_uss(c->pid);
@@ -112,15 +111,14 @@ static void fill(struct sup_dev *d, struct ctl_dev *c)
 	memcpy(c->vdev, d->vdev, sizeof(c->vdev));
 	memcpy(c->domain, d->domain, sizeof(c->domain));
 	memcpy(c->text, d->text, sizeof(c->text));
-	if (snprintf(c->spec, sizeof(c->spec), "%.*s", (int)sizeof(c->spec) - 1, d->wanted.params) > 0 &&
-	    strlen(d->wanted.params) >= sizeof(c->spec))
-		strcpy(c->spec + sizeof(c->spec) - 4, "...");
+	d->class->status(d, c);
 	add_stats(d, c);
 }
 
 static bool meant(const struct sup_dev *d, const struct ctl_req *r)
 {
-	return (r->domid == CTL_ALL || r->domid == d->domid) && (r->devid == CTL_ALL || r->devid == d->devid);
+	return (!r->type || r->type == d->type) && (r->domid == CTL_ALL || r->domid == d->domid) &&
+	       (r->devid == CTL_ALL || r->devid == d->devid);
 }
 
 static int status(void *arg, const struct ctl_req *req, struct ctl_dev **out, char *text, size_t size)
@@ -187,10 +185,10 @@ static int reset(struct sup_dev *d, char *text, size_t size)
 static int act(void *arg, const struct ctl_req *req, char *text, size_t size)
 {
 	struct sup *s = (struct sup *)arg;
-	struct sup_dev *d = sup_dev_find(s, req->domid, req->devid);
+	struct sup_dev *d = sup_dev_find(s, (struct dev_id){.type = req->type ? req->type : CONN_VBD, .domid = req->domid, .devid = req->devid});
 
 	if (!d) {
-		snprintf(text, size, "domain %u has no such disk", req->domid);
+		snprintf(text, size, "domain %u has no such device", req->domid);
 		return -ENOENT;
 	}
 	switch (req->op) {

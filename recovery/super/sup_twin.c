@@ -13,7 +13,10 @@
 /* Has it for writing, for itself alone. */
 static bool reserves(const struct sup_dev *d, uint64_t dev, uint64_t ino)
 {
-	return d->image >= 0 && d->image_dev == dev && d->image_ino == ino && !d->wanted.read_only && d->fence_base == IMAGE_FENCE_BASE;
+	const struct sup_vbd *v = &d->vbd;
+
+	return d->type == CONN_VBD && v->image >= 0 && v->image_dev == dev && v->image_ino == ino && !v->wanted.read_only &&
+	       v->fence_base == IMAGE_FENCE_BASE;
 }
 
 bool sup_twin_reserves(const struct sup *s, const struct sup_dev *but, uint64_t dev, uint64_t ino)
@@ -41,12 +44,12 @@ int sup_twin_reserve(const struct sup_dev *d, uint64_t dev, uint64_t ino)
 	const struct sup_group *g;
 	const struct sup_dev *o;
 
-	if (d->wanted.read_only || d->wanted.shared)
+	if (d->vbd.wanted.read_only || d->vbd.wanted.shared)
 		return -EAGAIN;
 	LIST_FOREACH(g, &d->sup->groups, link)
 		LIST_FOREACH(o, &g->devs, link)
 			if (reserves(o, dev, ino) && are_twins(d, o) && !sup_domain_runs(o)) {
-				int fd = fcntl(o->image, F_DUPFD_CLOEXEC, 0); /* the locks are the description's */
+				int fd = fcntl(o->vbd.image, F_DUPFD_CLOEXEC, 0); /* the locks are the description's */
 
 				return fd < 0 ? -errno : fd;
 			}
@@ -58,12 +61,12 @@ int sup_twin_leave(struct sup_dev *d, char *err, size_t size)
 	struct sup_dev *o, *next;
 	struct sup_group *g;
 
-	if (!reserves(d, d->image_dev, d->image_ino))
+	if (!reserves(d, d->vbd.image_dev, d->vbd.image_ino))
 		return 0;
 	LIST_FOREACH(g, &d->sup->groups, link)
 		for (o = LIST_FIRST(&g->devs); o; o = next) {
 			next = LIST_NEXT(o, link);
-			if (o == d || !reserves(o, d->image_dev, d->image_ino))
+			if (o == d || !reserves(o, d->vbd.image_dev, d->vbd.image_ino))
 				continue;
 			if (sup_domain_runs(o)) {
 				snprintf(err, size, "its image is %s's of domain %u, of the same VM, which runs", o->vdev, o->domid);

@@ -47,7 +47,7 @@ static uint64_t outstanding(const struct sup_dev *d)
 	struct jrnl_stats st;
 	uint64_t n = 0;
 
-	for (uint32_t q = 0; q < d->nports; q++)
+	for (uint32_t q = 0; q < sup_dev_queues(d); q++)
 		n += sup_journal_stats(d, q, &st) ? 0 : st.engine_outstanding;
 	return n;
 }

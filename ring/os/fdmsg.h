@@ -11,7 +11,7 @@
 #include <stddef.h>
 #include <sys/types.h>
 
-#define FDMSG_MAX_FDS 64
+#define FDMSG_MAX_FDS 128
 
 /* Sends one message. 0, -EAGAIN (only with a non-blocking socket), -EPIPE, -EMSGSIZE. Never raises SIGPIPE. */
 int fdmsg_send(int sock, const void *buf, size_t len, const int *fds, size_t nfds);

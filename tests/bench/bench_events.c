@@ -48,7 +48,7 @@ int bench_status(const char *runtime_dir, const char *vdev, struct ctl_dev *out)
 
 	if (fd < 0)
 		return fd;
-	n = ctl_client_status(fd, CTL_ALL, CTL_ALL, &all, &reply);
+	n = ctl_client_status(fd, 0, CTL_ALL, CTL_ALL, &all, &reply);
 	close(fd);
 	for (int i = 0; i < n; i++)
 		if (strcmp(all[i].vdev, vdev) == 0) {

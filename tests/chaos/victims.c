@@ -52,7 +52,7 @@ int victims_status(struct victims *v, struct ctl_dev *dev)
 	int n = connect_ctl(v);
 
 	if (!n)
-		n = ctl_client_status(v->ctl, CTL_ALL, CTL_ALL, &all, &r);
+		n = ctl_client_status(v->ctl, 0, CTL_ALL, CTL_ALL, &all, &r);
 	if (n < 0) {
 		disconnect(v);
 		return n;

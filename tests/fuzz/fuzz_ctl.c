@@ -150,7 +150,7 @@ static void answer_client(struct input *in)
 	}
 	shutdown(s[1], SHUT_WR);
 	if (how & 1) {
-		n = ctl_client_status(s[0], 1, 2, &devs, &r);
+		n = ctl_client_status(s[0], 0, 1, 2, &devs, &r);
 		CHECK((n >= 0) == (devs != NULL));
 	} else {
 		n = ctl_client_events(s[0], 5, &r);

@@ -373,7 +373,7 @@ int world_tool_check(void *dev)
 	while (!d->was_up) {
 		fd = ctl_client_open(WORLD_DIR);
 		if (fd >= 0) {
-			n = ctl_client_status(fd, d->dom, d->devid, &list, &r);
+			n = ctl_client_status(fd, CONN_VBD, d->dom, d->devid, &list, &r);
 			close(fd);
 		}
 		d->was_up = n == 1 && list[0].state == CTL_UP;

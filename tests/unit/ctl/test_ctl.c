@@ -124,12 +124,12 @@ static void a_long_status_comes_whole(void **state)
 
 	(void)state;
 	for (int round = 0; round < 2; round++) {
-		assert_int_equal(ctl_client_status(fd, CTL_ALL, CTL_ALL, &d, &r), DEVS);
+		assert_int_equal(ctl_client_status(fd, 0, CTL_ALL, CTL_ALL, &d, &r), DEVS);
 		for (uint32_t i = 0; i < DEVS; i++)
 			assert_int_equal(d[i].devid, i);
 		free(d);
 	}
-	assert_int_equal(ctl_client_status(fd, 5, CTL_ALL, &d, &r), -ENOENT);
+	assert_int_equal(ctl_client_status(fd, 0, 5, CTL_ALL, &d, &r), -ENOENT);
 	assert_string_equal(r.text, "there is no domain 5");
 	assert_null(d);
 	close(fd);

@@ -34,79 +34,80 @@ static void round_trip(void **state)
 
 	(void)state;
 	memset(&a, 0x5a, sizeof(a));
-	a.domid = 7;
-	a.devid = 51712;
+	a.id = (struct dev_id){CONN_VBD, 7, 51712};
 	assert_int_equal(sup_state_write(dir, &a), 0);
-	assert_int_equal(sup_state_read(dir, 7, 51712, &b), 0);
+	assert_int_equal(sup_state_read(dir, a.id, &b), 0);
 	assert_memory_equal(&a, &b, sizeof(a));
 	a.epoch++;
 	assert_int_equal(sup_state_write(dir, &a), 0);
-	assert_int_equal(sup_state_read(dir, 7, 51712, &b), 0);
+	assert_int_equal(sup_state_read(dir, a.id, &b), 0);
 	assert_int_equal(b.epoch, a.epoch);
-	sup_state_remove(dir, 7, 51712);
-	assert_int_equal(sup_state_read(dir, 7, 51712, &b), -ENOENT);
+	sup_state_remove(dir, a.id);
+	assert_int_equal(sup_state_read(dir, a.id, &b), -ENOENT);
 }
 
 static void damage_is_seen(void **state)
 {
-	struct saved_dev a = {.domid = 1, .devid = 2}, b;
+	struct saved_dev a = {.id = {CONN_VIF, 1, 2}}, b;
 	char path[128];
 	int fd;
 
 	(void)state;
 	assert_int_equal(sup_state_write(dir, &a), 0);
-	snprintf(path, sizeof(path), "%s/1-2", dir);
+	snprintf(path, sizeof(path), "%s/vif-1-2", dir);
 	fd = open(path, O_RDWR);
 	assert_int_equal(pwrite(fd, "x", 1, sizeof(a) / 2), 1);
-	assert_int_equal(sup_state_read(dir, 1, 2, &b), -EBADMSG);
+	assert_int_equal(sup_state_read(dir, a.id, &b), -EBADMSG);
 	assert_int_equal(ftruncate(fd, 10), 0);
-	assert_int_equal(sup_state_read(dir, 1, 2, &b), -EBADMSG);
+	assert_int_equal(sup_state_read(dir, a.id, &b), -EBADMSG);
 	close(fd);
-	sup_state_remove(dir, 1, 2);
+	sup_state_remove(dir, a.id);
 }
 
-static void count(uint32_t domid, uint32_t devid, void *arg)
-{
-	*(unsigned *)arg += domid * 1000 + devid;
-}
+static void count(struct dev_id id, void *arg) { *(unsigned *)arg += id.type * 10000 + id.domid * 1000 + id.devid; }
 
 static void all_files_are_found(void **state)
 {
-	struct saved_dev a = {.domid = 1, .devid = 2};
+	struct saved_dev a = {.id = {CONN_VBD, 1, 2}}, b = {.id = {CONN_VIF, 1, 2}};
 	unsigned sum = 0;
 	char path[128];
 
 	(void)state;
 	assert_int_equal(sup_state_write(dir, &a), 0);
-	a.domid = 3;
+	assert_int_equal(sup_state_write(dir, &b), 0);
+	a.id.domid = 3;
 	assert_int_equal(sup_state_write(dir, &a), 0);
-	snprintf(path, sizeof(path), "%s/9-9.new", dir); /* a write that was cut off */
+	snprintf(path, sizeof(path), "%s/vbd-9-9.new", dir); /* a write that was cut off */
 	close(open(path, O_CREAT | O_WRONLY, 0600));
 	assert_int_equal(sup_state_each(dir, count, &sum), 0);
-	assert_int_equal(sum, 1002 + 3002);
+	assert_int_equal(sum, 11002 + 21002 + 13002);
 	unlink(path);
-	sup_state_remove(dir, 1, 2);
-	sup_state_remove(dir, 3, 2);
+	sup_state_remove(dir, a.id);
+	a.id.domid = 1;
+	sup_state_remove(dir, a.id);
+	sup_state_remove(dir, b.id);
 }
 
 static void names_are_read_back(void **state)
 {
 	char name[KEEP_NAME_MAX];
-	uint32_t domid, devid;
+	struct dev_id id;
 	uint64_t serial;
 
 	(void)state;
-	sup_name_image(name, 4294967295u, 51712);
-	assert_true(sup_name_device(name, &domid, &devid));
-	assert_int_equal(domid, 4294967295u);
-	assert_int_equal(devid, 51712);
+	sup_name_store(name, (struct dev_id){CONN_VBD, 4294967295u, 51712});
+	assert_true(sup_name_device(name, &id));
+	assert_true(id.type == CONN_VBD && id.domid == 4294967295u && id.devid == 51712);
 	assert_false(sup_name_serial(name, &serial));
-	sup_name_ports(name, 1, 2);
-	assert_true(sup_name_device(name, &domid, &devid));
+	sup_name_ports(name, (struct dev_id){CONN_VIF, 1, 2});
+	assert_true(sup_name_device(name, &id));
+	assert_true(id.type == CONN_VIF && id.domid == 1 && id.devid == 2);
+	assert_false(sup_name_device("ports.vxd-1-2", &id));
+	assert_false(sup_name_device("ports.vif-1", &id));
 	sup_name_proc(name, UINT64_MAX);
 	assert_true(sup_name_serial(name, &serial));
 	assert_true(serial == UINT64_MAX);
-	assert_false(sup_name_device(name, &domid, &devid));
+	assert_false(sup_name_device(name, &id));
 	sup_name_pokes(name, 5, 63);
 	assert_true(sup_name_serial(name, &serial));
 	assert_int_equal(serial, 5);

@@ -43,17 +43,17 @@ static int up(void **state)
 	for (unsigned i = 0; i < 3; i++) {
 		struct sup_dev *d = &r->d[i];
 
-		*d = (struct sup_dev){.sup = &r->s, .group = &r->g, .domid = i + 1, .devid = 51712, .image = -1};
-		d->fence_base = IMAGE_FENCE_BASE;
+		*d = (struct sup_dev){.sup = &r->s, .group = &r->g, .type = CONN_VBD, .domid = i + 1, .devid = 51712, .vbd.image = -1};
+		d->vbd.fence_base = IMAGE_FENCE_BASE;
 		memset(d->uuid, i == 2 ? 3 : 7, sizeof(d->uuid)); /* 1 and 2 are one VM's */
 		LIST_INSERT_HEAD(&r->g.devs, d, link);
 		runs[i + 1] = true;
 		closed[i + 1] = 0;
 	}
 	assert_int_equal(image_reserve(r->path, IMAGE_WRITE, &r->im, err, sizeof(err)), 0);
-	r->d[0].image = r->im.fd;
-	r->d[0].image_dev = r->im.dev;
-	r->d[0].image_ino = r->im.ino;
+	r->d[0].vbd.image = r->im.fd;
+	r->d[0].vbd.image_dev = r->im.dev;
+	r->d[0].vbd.image_ino = r->im.ino;
 	return 0;
 }
 
@@ -62,8 +62,8 @@ static int down(void **state)
 	struct rig *r = *state;
 
 	for (unsigned i = 0; i < 3; i++)
-		if (r->d[i].image >= 0)
-			close(r->d[i].image);
+		if (r->d[i].vbd.image >= 0)
+			close(r->d[i].vbd.image);
 	unlink(r->path);
 	free(r);
 	return 0;
@@ -74,9 +74,9 @@ static int reserve(struct rig *r, unsigned of) { return sup_twin_reserve(&r->d[o
 static void take(struct rig *r, unsigned of, int fd)
 {
 	assert_true(fd >= 0);
-	r->d[of].image = fd;
-	r->d[of].image_dev = r->im.dev;
-	r->d[of].image_ino = r->im.ino;
+	r->d[of].vbd.image = fd;
+	r->d[of].vbd.image_dev = r->im.dev;
+	r->d[of].vbd.image_ino = r->im.ino;
 }
 
 static void only_the_same_vm_and_only_when_the_first_is_shut_down(void **state)
@@ -86,9 +86,9 @@ static void only_the_same_vm_and_only_when_the_first_is_shut_down(void **state)
 	assert_int_equal(reserve(r, 1), -EAGAIN);
 	runs[1] = false;
 	assert_int_equal(reserve(r, 2), -EAGAIN);
-	r->d[1].wanted.read_only = true;
+	r->d[1].vbd.wanted.read_only = true;
 	assert_int_equal(reserve(r, 1), -EAGAIN);
-	r->d[1].wanted.read_only = false;
+	r->d[1].vbd.wanted.read_only = false;
 	r->d[1].devid = 51728;
 	assert_int_equal(reserve(r, 1), -EAGAIN);
 	r->d[1].devid = 51712;
@@ -111,11 +111,11 @@ static void it_is_one_reservation(void **state)
 
 	runs[1] = false;
 	take(r, 1, reserve(r, 1));
-	close(r->d[0].image);
-	r->d[0].image = -1;
+	close(r->d[0].vbd.image);
+	r->d[0].vbd.image = -1;
 	assert_int_equal(image_reserve(r->path, IMAGE_WRITE, &other, err, sizeof(err)), -EAGAIN);
-	image_release(r->d[1].image);
-	r->d[1].image = -1;
+	image_release(r->d[1].vbd.image);
+	r->d[1].vbd.image = -1;
 	assert_int_equal(image_reserve(r->path, IMAGE_WRITE, &other, err, sizeof(err)), 0);
 	close(other.fd);
 }
@@ -137,8 +137,8 @@ static void the_first_lets_go_when_the_second_asks(void **state)
 	assert_int_equal(closed[1], 1);
 	assert_int_equal(closed[2] + closed[3], 0);
 	/* One that is alone has nobody to ask. */
-	close(r->d[0].image);
-	r->d[0].image = -1;
+	close(r->d[0].vbd.image);
+	r->d[0].vbd.image = -1;
 	assert_int_equal(sup_twin_leave(&r->d[1], err, sizeof(err)), 0);
 	assert_int_equal(closed[1], 1);
 }

@@ -169,7 +169,7 @@ static bool look(const struct guest *g, struct ctl_dev *out)
 {
 	struct ctl_reply r;
 	struct ctl_dev *d = NULL;
-	int fd = ctl(), n = ctl_client_status(fd, g->domid, DEVID, &d, &r);
+	int fd = ctl(), n = ctl_client_status(fd, CONN_VBD, g->domid, DEVID, &d, &r);
 
 	close(fd);
 	if (n == 1)

@@ -1,0 +1,71 @@
+/* sup_class.h - what the supervisor has to know of a kind of device: one table for each. Private to recovery/super.
+ *
+ *   wanted -> offer ... offer_keys -> ask -> fill (each stub's start) ... release
+ *
+ * All of it in the supervisor's one thread; nothing blocks. What is of one kind only is in its own part of struct sup_dev.
+ */
+#ifndef BULKHEAD_RECOVERY_SUPER_SUP_CLASS_H
+#define BULKHEAD_RECOVERY_SUPER_SUP_CLASS_H
+
+#include "recovery/ctl/ctl_wire.h"
+#include "recovery/super/sup_state.h"
+#include "ring/os/stub_wire.h"
+#include "xenstore-glue/bus/vbd_keys.h"
+#include "xenstore-glue/client/xs.h"
+
+struct sup_dev;
+
+/* Descriptors that a stub inherits. */
+struct sup_pass {
+	int *fd;
+	size_t n;
+};
+static inline int sup_pass(struct sup_pass *p, int fd) { return p->fd[p->n++] = fd; }
+
+struct sup_class {
+	uint32_t type;	     /* enum conn_type */
+	const char *name;    /* in xenstore */
+	const char *program; /* of its stubs */
+	bool direct;	     /* its frontend goes from state 1 to 4 */
+	uint64_t magic;	     /* of its journals */
+
+	/* What people call it. */
+	void (*label)(uint32_t devid, char *text, size_t size);
+	/* The node `script` (NULL: none) marks it as ours. */
+	bool (*marked)(const char *script);
+	void (*init)(struct sup_dev *d); /* d is all zero but for its id */
+
+	/* From the nodes of its toolstack. On failure one line in err; refuse_keys may be called all the same. */
+	int (*wanted)(struct sup_dev *d, const struct xs_kvs *own, char *err, size_t size);
+	/* Looks for all that an offer needs; ends in sup_offer_made() or sup_offer_refused(). offer_stop: nothing ends any more. */
+	void (*offer)(struct sup_dev *d);
+	void (*offer_stop)(struct sup_dev *d);
+	/* What is held for it goes (the image's reservation). */
+	void (*release)(struct sup_dev *d);
+	bool (*holds)(const struct sup_dev *d);
+	void (*deposit)(struct sup_dev *d); /* that, with the keeper */
+	/* Nodes to be written with state 2, and in its place when it is refused. */
+	int (*offer_keys)(const struct sup_dev *d, struct xs_kvs *kvs);
+	void (*refuse_keys)(const struct sup_dev *d, struct xs_kvs *kvs);
+
+	/* The frontend asks: what is of this kind goes into d->conn. One line in err. */
+	int (*ask)(struct sup_dev *d, const struct xs_kvs *peer, char *err, size_t size);
+	uint64_t (*journal_bytes)(const struct conn_id *c);
+	uint64_t (*queue_offset)(const struct conn_id *c, uint32_t queue); /* of its struct jrnl_queue */
+	void (*fill)(const struct sup_dev *d, struct stub_dev *sd, struct sup_pass *pass);
+
+	void (*save)(const struct sup_dev *d, struct saved_dev *v);
+	/* Before the connection is adopted. */
+	void (*adopt)(struct sup_dev *d, const struct saved_dev *v);
+	void (*status)(const struct sup_dev *d, struct ctl_dev *c);
+	/* Both ends' nodes once more, with these states (sup_lost.c). */
+	void (*put_back)(struct sup_dev *d, unsigned back_state, unsigned front_state, xsc_done_fn *fn);
+};
+
+extern const struct sup_class sup_vbd_class;
+#define SUP_CLASSES 1u
+extern const struct sup_class *const sup_classes[SUP_CLASSES];
+/* NULL: there is none. */
+const struct sup_class *sup_class_of(uint32_t type);
+
+#endif
