@@ -38,7 +38,7 @@ LDFLAGS_ALL := $(if $(SAN),-fsanitize=$(SAN)) -Wl,--as-needed -pthread $(LDFLAGS
 #   PLUGINS += name          the same, as a shared object
 MODULES := ring/base ring/os ring/proto ring/hv ring/chan \
 	xenstore-glue/wire xenstore-glue/store xenstore-glue/client xenstore-glue/bus \
-	recovery/journal recovery/ctl recovery/super recovery/cli \
+	recovery/journal recovery/net recovery/ctl recovery/super recovery/cli \
 	backend/engine backend/port backend/core backend/blk \
 	frontend/core frontend/blk \
 	tests/bench

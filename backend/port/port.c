@@ -6,7 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
-static const struct netport_ops *const kinds[] = {&netport_null_ops, &netport_pair_ops};
+static const struct netport_ops *const kinds[] = {&netport_tap_ops, &netport_pair_ops, &netport_null_ops};
 
 void netport_no_kick(struct netport_queue *q UNUSED) {}
 uint64_t netport_never_due(const struct netport_queue *q UNUSED) { return UINT64_MAX; }
@@ -42,15 +42,27 @@ static int find(const char *text, struct spec *s, const struct netport_ops **ops
 static int open_stack(const struct netport_open *o, int *fd, struct netport **out, char *err, size_t size)
 {
 	const struct netport_ops *ops = NULL;
-	struct spec s;
-	char key[64];
+	static const char *const filters[] = {"loss", "duplicate", "reorder", "delay", "seed"};
+	struct spec s, inner;
+	char key[64], value[64];
 	int rc = find(o->spec, &s, &ops, err, size);
 
 	if (rc)
 		return rc;
-	if (spec_unknown(&s, ops->options, key, sizeof(key)))
+	inner = s;
+	for (size_t i = 0; i < ARRAY_LEN(filters); i++)
+		spec_take(&inner, filters[i], value, sizeof(value));
+	if (spec_unknown(&inner, ops->options, key, sizeof(key)))
 		return err_say(err, size, -EINVAL, "%.60s: \"%s\" is not an option of the netport %s", o->spec, key, ops->name);
-	return ops->open(o, &s, fd, out, err, size);
+	rc = ops->open(o, &inner, fd, out, err, size);
+	if (rc)
+		return rc;
+	rc = netport_filter_stack(&s, out, err, size);
+	if (rc) {
+		netport_close(*out);
+		*out = NULL;
+	}
+	return rc;
 }
 
 int netport_open(const struct netport_open *o, struct netport **out, char *err, size_t size)

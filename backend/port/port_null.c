@@ -3,7 +3,6 @@
 #include "backend/port/port_priv.h"
 #include "ring/base/check.h"
 #include "ring/base/err.h"
-#include "ring/base/pm.h"
 
 #include <arpa/inet.h>
 #include <net/ethernet.h>

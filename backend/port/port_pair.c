@@ -9,7 +9,6 @@
 #include "ring/base/barrier.h"
 #include "ring/base/check.h"
 #include "ring/base/err.h"
-#include "ring/base/pm.h"
 #include "ring/os/wire.h"
 
 #include <stdlib.h>
@@ -17,7 +16,6 @@
 #include <unistd.h>
 
 #define RECORD_HEAD 8u
-#define TYPE_END (NETPORT_TYPE + 2)
 
 struct pair_queue {
 	struct netport_queue q;
@@ -158,7 +156,8 @@ static int pair_write(struct netport_queue *nq, const void *packet, size_t len)
 	pm_store32((uint32_t *)(void *)(q->tx_data + at), (uint32_t)len);
 	pm_copy(q->tx_data + at + RECORD_HEAD, packet, len);
 	q->prod += total;
-	smp_store_release(&q->tx->out.prod, q->prod); /* pairs with look_for_data() */
+	smp_wmb(); /* pairs with look_for_data() */
+	pm_store64(&q->tx->out.prod, q->prod);
 	return 0;
 }
 
@@ -180,7 +179,8 @@ static void give_back(struct pair_queue *q)
 	if (q->freed == q->taken)
 		return;
 	q->freed = q->taken;
-	smp_store_release(&q->rx->in.freed, q->freed); /* pairs with look_for_room() */
+	smp_mb(); /* the copies, which only read, are over; pairs with look_for_room() */
+	pm_store64(&q->rx->in.freed, q->freed);
 }
 
 /* The next record: its length, with *at where it is and *total what it takes up; or an error. */
@@ -207,8 +207,6 @@ static ssize_t pair_read(struct netport_queue *nq, void *packet)
 {
 	struct pair_queue *q = to_pair(nq);
 	uint64_t at = q->taken & q->mask, total;
-	const char *from;
-	char *to = packet;
 	int64_t len;
 
 	if (UNLIKELY(q->broken))
@@ -222,12 +220,9 @@ static ssize_t pair_read(struct netport_queue *nq, void *packet)
 	len = next_record(q, &at, &total);
 	if (UNLIKELY(len < 0))
 		return len;
-	from = q->rx_data + at + RECORD_HEAD;
 	q->taken += total;
 	pm_store64(&q->rx->in.taken, q->taken);
-	pm_copy(to, from, NETPORT_TYPE);
-	pm_copy(to + TYPE_END, from + TYPE_END, (size_t)len - TYPE_END);
-	pm_store16((uint16_t *)(void *)(to + NETPORT_TYPE), *(const uint16_t *)(const void *)(from + NETPORT_TYPE));
+	netport_deliver(packet, q->rx_data + at + RECORD_HEAD, (size_t)len);
 	if (q->taken - q->freed > q->wire.bytes / 4)
 		give_back(q);
 	return len;

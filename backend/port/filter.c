@@ -1,0 +1,384 @@
+/* filter.c - loses, doubles, reorders and delays packets, on their way in and out alike. What it holds it holds in the process: it
+ * dies with it, as what is on a wire that is cut. */
+#include "backend/port/port_priv.h"
+#include "ring/base/barrier.h"
+#include "ring/base/check.h"
+#include "ring/base/err.h"
+#include "ring/os/clock.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/queue.h>
+
+#define MILLION 1000000u
+#define MAX_DELAY_MS 60000ul
+#define OVERTAKEN_NS (10 * NS_PER_MS) /* a packet that is to be overtaken waits no longer for the next */
+
+enum { CHANCE_LOSS, CHANCE_DUPLICATE, CHANCE_REORDER, CHANCES };
+static const char *const chance_names[CHANCES] = {"loss", "duplicate", "reorder"};
+
+/* Words that netport_filter() stores and queues read, each for itself. */
+struct filter_set {
+	uint32_t chance[CHANCES]; /* of a million */
+	uint32_t delay_ms;
+};
+
+struct held {
+	STAILQ_ENTRY(held) link;
+	uint64_t due;
+	size_t len;
+	char packet[];
+};
+STAILQ_HEAD(held_list, held);
+
+/* One direction of one queue. */
+struct way {
+	struct held_list list; /* in the order they go on */
+	struct held *aside;    /* to be overtaken by the next */
+	unsigned count;
+	uint64_t dice;
+};
+
+struct filter_queue {
+	struct netport_queue q;
+	struct netport_queue *inner;
+	const struct filter_set *set;
+	struct way in, out;
+	unsigned want;
+	bool blocked; /* inner is full: what is due can't go out */
+	char scratch[NETPORT_PACKET_MAX];
+};
+
+struct filter_port {
+	struct netport p;
+	struct netport *inner; /* owned */
+	struct filter_set set;
+	struct filter_queue q[];
+};
+
+static struct filter_queue *to_filter(struct netport_queue *q) { return CONTAINER_OF(q, struct filter_queue, q); }
+
+/* ---- options */
+
+static int take_chance(struct spec *s, const char *name, uint32_t *chance, char *err, size_t size)
+{
+	char value[32], *end;
+	double percent;
+
+	if (!spec_take(s, name, value, sizeof(value)))
+		return 0;
+	percent = strtod(value, &end);
+	if (end == value || *end || !(percent >= 0 && percent <= 100))
+		return err_say(err, size, -EINVAL, "%s is \"%s\", but must be of a hundred packets, such as 0.5", name, value);
+	*chance = (uint32_t)(percent * (MILLION / 100));
+	return 1;
+}
+
+static int take_number(struct spec *s, const char *name, unsigned long max, unsigned long *number, char *err, size_t size)
+{
+	char value[32], *end;
+
+	if (!spec_take(s, name, value, sizeof(value)))
+		return 0;
+	*number = strtoul(value, &end, 10);
+	if (end == value || *end || value[0] == '-' || *number > max)
+		return err_say(err, size, -EINVAL, "%s is \"%s\", but must be a number up to %lu", name, value, max);
+	return 1;
+}
+
+/* How many there were, or negative errno. */
+static int take_options(struct spec *s, struct filter_set *set, unsigned long *seed, char *err, size_t size)
+{
+	unsigned long delay = 0;
+	int found = 0, rc = 0;
+
+	for (unsigned i = 0; i < CHANCES && rc >= 0; i++) {
+		rc = take_chance(s, chance_names[i], &set->chance[i], err, size);
+		found += rc;
+	}
+	if (rc < 0)
+		return rc;
+	rc = take_number(s, "delay", MAX_DELAY_MS, &delay, err, size);
+	if (rc < 0)
+		return rc;
+	found += rc;
+	rc = take_number(s, "seed", UINT32_MAX, seed, err, size);
+	if (rc < 0)
+		return rc;
+	set->delay_ms = (uint32_t)delay;
+	return found + rc;
+}
+
+int netport_filter(struct netport *p, const char *options, char *err, size_t size)
+{
+	static const char *const none[] = {NULL};
+	struct filter_set set = {0};
+	struct filter_port *f = CONTAINER_OF(p, struct filter_port, p);
+	struct spec s = {0};
+	unsigned long seed;
+	char key[64];
+	int rc;
+
+	if (p->ops != &netport_filter_ops)
+		return err_say(err, size, -EOPNOTSUPP, "this netport has no filter: open it with loss=0");
+	if (strlen(options) >= sizeof(s.opts))
+		return err_say(err, size, -EINVAL, "the filter's options are too long");
+	strcpy(s.opts, options);
+	rc = take_options(&s, &set, &seed, err, size);
+	if (rc < 0)
+		return rc;
+	if (spec_unknown(&s, none, key, sizeof(key)))
+		return err_say(err, size, -EINVAL, "\"%s\" is not an option of a netport's filter", key);
+	for (unsigned i = 0; i < CHANCES; i++)
+		store_relaxed(&f->set.chance[i], set.chance[i]);
+	store_relaxed(&f->set.delay_ms, set.delay_ms);
+	return 0;
+}
+
+/* ---- what happens to a packet */
+
+/* xorshift64 */
+static bool happens(struct way *w, const struct filter_set *set, unsigned what)
+{
+	uint32_t chance = load_relaxed(&set->chance[what]);
+
+	w->dice ^= w->dice << 13;
+	w->dice ^= w->dice >> 7;
+	w->dice ^= w->dice << 17;
+	return w->dice % MILLION < chance;
+}
+
+static bool idle(const struct filter_set *set, const struct way *w)
+{
+	uint32_t any = load_relaxed(&set->delay_ms);
+
+	for (unsigned i = 0; i < CHANCES; i++)
+		any |= load_relaxed(&set->chance[i]);
+	return !any && !w->count;
+}
+
+static struct held *hold(struct way *w, const void *packet, size_t len, uint64_t due)
+{
+	struct held *h = w->count < NETPORT_HELD ? malloc(sizeof(*h) + len) : NULL;
+
+	if (!h)
+		return NULL;
+	h->due = due;
+	h->len = len;
+	memcpy(h->packet, packet, len);
+	w->count++;
+	return h;
+}
+
+static void let_go(struct way *w, struct held *h)
+{
+	w->count--;
+	free(h);
+}
+
+static void append(struct way *w, struct held *h)
+{
+	if (h)
+		STAILQ_INSERT_TAIL(&w->list, h, link);
+}
+
+static void admit(struct way *w, const struct filter_set *set, const void *packet, size_t len)
+{
+	uint64_t now = clock_now(), due = now + load_relaxed(&set->delay_ms) * NS_PER_MS;
+	struct held *before = w->aside;
+
+	if (happens(w, set, CHANCE_LOSS))
+		return;
+	if (!before && happens(w, set, CHANCE_REORDER)) {
+		w->aside = hold(w, packet, len, due + OVERTAKEN_NS);
+		return;
+	}
+	append(w, hold(w, packet, len, due));
+	if (happens(w, set, CHANCE_DUPLICATE))
+		append(w, hold(w, packet, len, due));
+	if (before)
+		before->due = due;
+	append(w, before);
+	w->aside = NULL;
+}
+
+/* The next packet that may go on now, or NULL. It stays first. */
+static struct held *next_due(struct way *w)
+{
+	uint64_t now = w->count ? clock_now() : 0;
+	struct held *first;
+
+	if (w->aside && w->aside->due <= now) {
+		append(w, w->aside);
+		w->aside = NULL;
+	}
+	first = STAILQ_FIRST(&w->list);
+	return first && first->due <= now ? first : NULL;
+}
+
+static void drop_first(struct way *w)
+{
+	struct held *h = STAILQ_FIRST(&w->list);
+
+	STAILQ_REMOVE_HEAD(&w->list, link);
+	let_go(w, h);
+}
+
+static uint64_t way_due(const struct way *w)
+{
+	const struct held *first = STAILQ_FIRST(&w->list);
+	uint64_t due = first ? first->due : UINT64_MAX;
+
+	return w->aside ? MIN(due, w->aside->due) : due;
+}
+
+/* What a device refuses for good is lost. */
+static void pump_out(struct filter_queue *q)
+{
+	struct held *h;
+
+	q->blocked = false;
+	while ((h = next_due(&q->out))) {
+		q->blocked = netport_write(q->inner, h->packet, h->len) == -EAGAIN;
+		if (q->blocked)
+			return;
+		drop_first(&q->out);
+	}
+}
+
+/* ---- the netport's operations */
+
+static int filter_write(struct netport_queue *nq, const void *packet, size_t len)
+{
+	struct filter_queue *q = to_filter(nq);
+
+	if (idle(q->set, &q->out))
+		return netport_write(q->inner, packet, len);
+	admit(&q->out, q->set, packet, len);
+	pump_out(q);
+	return 0;
+}
+
+static ssize_t filter_read(struct netport_queue *nq, void *packet)
+{
+	struct filter_queue *q = to_filter(nq);
+	struct held *h;
+	ssize_t n;
+
+	pump_out(q);
+	if (idle(q->set, &q->in))
+		return netport_read(q->inner, packet);
+	while (!(h = next_due(&q->in)) && (n = netport_read(q->inner, q->scratch)) > 0)
+		admit(&q->in, q->set, q->scratch, (size_t)n);
+	if (!h)
+		return n;
+	n = (ssize_t)h->len;
+	netport_deliver(packet, h->packet, h->len);
+	drop_first(&q->in);
+	return n;
+}
+
+static void filter_kick(struct netport_queue *nq)
+{
+	struct filter_queue *q = to_filter(nq);
+
+	pump_out(q);
+	netport_kick(q->inner);
+}
+
+static int filter_arm(struct netport_queue *nq, unsigned want)
+{
+	struct filter_queue *q = to_filter(nq);
+
+	pump_out(q);
+	q->want = want | (q->blocked ? NETPORT_OUT : 0);
+	return netport_arm(q->inner, q->want) || (want & NETPORT_IN && next_due(&q->in));
+}
+
+static int filter_fd(const struct netport_queue *q)
+{
+	return netport_fd(CONTAINER_OF(q, const struct filter_queue, q)->inner);
+}
+
+static uint64_t filter_due(const struct netport_queue *nq)
+{
+	const struct filter_queue *q = CONTAINER_OF(nq, const struct filter_queue, q);
+	uint64_t out = q->blocked ? UINT64_MAX : way_due(&q->out);
+	uint64_t in = q->want & NETPORT_IN ? way_due(&q->in) : UINT64_MAX;
+
+	return MIN(MIN(in, out), netport_due(q->inner));
+}
+
+static void drop_way(struct way *w)
+{
+	append(w, w->aside);
+	while (!STAILQ_EMPTY(&w->list))
+		drop_first(w);
+}
+
+static void filter_close(struct netport *p)
+{
+	struct filter_port *f = CONTAINER_OF(p, struct filter_port, p);
+
+	for (unsigned i = 0; i < p->queues; i++) {
+		drop_way(&f->q[i].in);
+		drop_way(&f->q[i].out);
+	}
+	netport_close(f->inner);
+	free(f);
+}
+
+static struct netport_queue *filter_queue(struct netport *p, unsigned index)
+{
+	CHECK(index < p->queues);
+	return &CONTAINER_OF(p, struct filter_port, p)->q[index].q;
+}
+
+static int filter_start(struct netport_queue *q) { return netport_start(to_filter(q)->inner); }
+
+const struct netport_ops netport_filter_ops = {
+	.name = "filter",
+	.close = filter_close,
+	.queue = filter_queue,
+	.start = filter_start,
+	.write = filter_write,
+	.read = filter_read,
+	.kick = filter_kick,
+	.arm = filter_arm,
+	.fd = filter_fd,
+	.due = filter_due,
+};
+
+static void init_way(struct way *w, uint64_t seed)
+{
+	STAILQ_INIT(&w->list);
+	w->dice = (seed + 1) * 0x9e3779b97f4a7c15u; /* never 0, and far apart */
+}
+
+int netport_filter_stack(struct spec *s, struct netport **p, char *err, size_t size)
+{
+	struct filter_set set = {0};
+	unsigned long seed = 1;
+	struct filter_port *f;
+	int rc = take_options(s, &set, &seed, err, size);
+
+	if (rc <= 0)
+		return rc;
+	f = calloc(1, sizeof(*f) + (*p)->queues * sizeof(f->q[0]));
+	if (!f)
+		return err_say(err, size, -ENOMEM, "out of memory");
+	f->p = (struct netport){.ops = &netport_filter_ops, .queues = (*p)->queues};
+	f->inner = *p;
+	f->set = set;
+	for (unsigned i = 0; i < f->p.queues; i++) {
+		struct filter_queue *q = &f->q[i];
+
+		q->q.ops = &netport_filter_ops;
+		q->inner = netport_queue(*p, i);
+		q->set = &f->set;
+		init_way(&q->in, 2 * (seed + i));
+		init_way(&q->out, 2 * (seed + i) + 1);
+	}
+	*p = &f->p;
+	return 0;
+}

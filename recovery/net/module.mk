@@ -1,0 +1,2 @@
+recovery/net.SRCS := tap.c
+recovery/net.USES := ring/base ring/os
