@@ -3,7 +3,6 @@
 #include "ring/base/barrier.h"
 #include "ring/base/err.h"
 #include "ring/os/clock.h"
-#include "ring/os/rundir.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -46,28 +45,6 @@ void blkfront_choose(struct blkfront *f, const struct blkfront_open *o, const st
 	store_relaxed(&f->size, f->info.size);
 }
 
-static int join_domain(struct blkfront *f, const struct blkfront_open *o, char *err, size_t size)
-{
-	struct hv_open ho = { .role = HV_FRONTEND, .domain = o->domain };
-	const char *provider = o->provider ? o->provider : "auto";
-	char dir[128];
-	int rc = rundir_default(o->runtime_dir, dir, sizeof(dir));
-
-	if (rc) {
-		snprintf(err, size, "runtime directory: %s", err_str(rc));
-		return rc;
-	}
-	ho.runtime_dir = dir;
-	rc = hv_open(provider, &ho, &f->hv);
-	if (rc == -ENOENT)
-		snprintf(err, size, "no domain %s (or no hub) in %s; see 'bulkhead list'", o->domain, dir);
-	else if (rc == -ECONNREFUSED)
-		snprintf(err, size, "no hub in %s; 'bulkhead start' starts one", dir);
-	else if (rc)
-		snprintf(err, size, "cannot join domain %s in %s: %s", o->domain, dir, err_str(rc));
-	return rc;
-}
-
 static int check_open(struct blkfront *f, const struct blkfront_open *o, char *err, size_t size)
 {
 	int rc = -EINVAL;
@@ -90,7 +67,7 @@ static int check_open(struct blkfront *f, const struct blkfront_open *o, char *e
 
 static void destroy(struct blkfront *f)
 {
-	blkfront_xs_close(f);
+	fe_xs_close(f->xs);
 	for (unsigned i = 0; i < CONN_QUEUES_MAX; i++)
 		blkfront_queue_close(f->queue[i]);
 	hv_close(f->hv);
@@ -107,6 +84,15 @@ static void name_device(const struct blkfront_open *o, char *err, size_t size)
 	snprintf(err, size, "vm %s, device %s: %s", o->domain ? o->domain : "?", o->vdev ? o->vdev : "?", line);
 }
 
+static int open_xs(struct blkfront *f, char *err, size_t size)
+{
+	char path[128];
+	struct fe_xs_cfg cfg = { .hv = f->hv, .hv_lock = &f->hv_lock, .path = path, .ops = &blkfront_xs_ops, .dev = f };
+
+	vbd_front_path(path, sizeof(path), hv_domid(f->hv), f->devid);
+	return fe_xs_open(&cfg, &f->xs, err, size);
+}
+
 int blkfront_open(const struct blkfront_open *o, struct blkfront **out, char *err, size_t size)
 {
 	uint64_t deadline = clock_now() + (o->timeout_ns ? o->timeout_ns : TIMEOUT_NS);
@@ -120,18 +106,20 @@ int blkfront_open(const struct blkfront_open *o, struct blkfront **out, char *er
 	}
 	pthread_mutex_init(&f->hv_lock, NULL);
 	f->observer = o->observer;
+	f->wanted = o;
 	rc = check_open(f, o, err, size);
 	if (!rc)
-		rc = join_domain(f, o, err, size);
+		rc = fe_join(o->provider, o->runtime_dir, o->domain, &f->hv, err, size);
 	if (!rc)
-		rc = blkfront_xs_open(f, err, size);
+		rc = open_xs(f, err, size);
 	if (!rc)
-		rc = blkfront_xs_connect(f, o, deadline, err, size);
+		rc = fe_xs_connect(f->xs, deadline, err, size);
 	if (rc) {
 		name_device(o, err, size);
 		destroy(f);
 		return rc;
 	}
+	f->wanted = NULL;
 	*out = f;
 	return 0;
 }
@@ -142,7 +130,7 @@ int blkfront_check(const struct blkfront_open *o, char *err, size_t size)
 	int rc = check_open(&f, o, err, size);
 
 	if (!rc)
-		rc = join_domain(&f, o, err, size);
+		rc = fe_join(o->provider, o->runtime_dir, o->domain, &f.hv, err, size);
 	if (rc)
 		name_device(o, err, size);
 	hv_close(f.hv);

@@ -1,8 +1,8 @@
-/* blkfront_priv.h - state of a block frontend, shared by blkfront.c (life), blkfront_xs.c (xenstore), blkfront_queue.c (ring,
- * port, sleeping) and blkfront_io.c (requests).
+/* blkfront_priv.h - state of a block frontend, shared by blkfront.c (life), blkfront_xs.c (its keys), blkfront_queue.c (ring,
+ * port) and blkfront_io.c (requests).
  *
  * Threads: `ended` and `closing` are set by any thread and read by all; a queue is its thread's; the watcher thread
- * belongs to blkfront_xs.c. The hv is shared under hv_lock.
+ * belongs to fe_xs.c. The hv is shared under hv_lock.
  */
 #ifndef BULKHEAD_FRONTEND_BLK_BLKFRONT_PRIV_H
 #define BULKHEAD_FRONTEND_BLK_BLKFRONT_PRIV_H
@@ -11,6 +11,8 @@
 #include "frontend/core/fe_pool.h"
 #include "frontend/core/fe_ring.h"
 #include "frontend/core/fe_shadow.h"
+#include "frontend/core/fe_sleep.h"
+#include "frontend/core/fe_xs.h"
 #include "ring/base/conn.h"
 #include "xenstore-glue/bus/vbd_keys.h"
 
@@ -43,11 +45,7 @@ struct blkfront_queue {
 	struct fe_ring ring;
 	uint64_t req_index, rsp_index; /* next of each; the low halves are the ring's */
 	struct hv_port *port;
-	/* Sleeping: epfd watches port, wakefd (somebody else has news) and timerfd (end of a back-off). */
-	int epfd, wakefd, timerfd;
-	uint32_t kicked;
-	bool armed, backed_off;
-	unsigned spurious;
+	struct fe_sleep sleep;
 
 	struct fe_shadow shadow;
 	struct blkfront_req *req;
@@ -59,8 +57,6 @@ struct blkfront_queue {
 	uint64_t over; /* ios called back so far */
 	uint32_t busy; /* requests on the ring, for the watcher to read */
 };
-
-struct blkfront_xs; /* blkfront_xs.c */
 
 struct blkfront {
 	struct hv *hv;
@@ -75,7 +71,8 @@ struct blkfront {
 	uint32_t closing; /* the backend wants to go: nothing new, but what is on the ring is waited for */
 	unsigned nqueues;
 	struct blkfront_queue *queue[CONN_QUEUES_MAX];
-	struct blkfront_xs *xs;
+	struct fe_xs *xs;
+	const struct blkfront_open *wanted; /* during the open only */
 };
 
 /* What to use of an offer. */
@@ -95,12 +92,7 @@ void blkfront_refuse_waiting(struct blkfront_queue *q);
 void blkfront_pump(struct blkfront_queue *q);
 int blkfront_take_answers(struct blkfront_queue *q);
 
-/* The device's keys and states. On failure err has one line. */
-int blkfront_xs_open(struct blkfront *f, char *err, size_t size);
-/* Brings both ends from wherever they are (5-6-1 if need be) to Connected, within the deadline (clock_now()), opening the
- * queues on the way; then starts the watcher. -ENODEV, -ETIMEDOUT, -EIO. */
-int blkfront_xs_connect(struct blkfront *f, const struct blkfront_open *o, uint64_t deadline, char *err, size_t size);
-/* 5, 6; ends the watching. */
-void blkfront_xs_close(struct blkfront *f);
+/* The device's keys. */
+extern const struct fe_xs_ops blkfront_xs_ops;
 
 #endif

@@ -3,44 +3,10 @@
 #include "ring/base/barrier.h"
 #include "ring/base/err.h"
 #include "ring/base/log.h"
-#include "ring/os/clock.h"
 
 #include <errno.h>
 #include <stdlib.h>
-#include <sys/epoll.h>
-#include <sys/eventfd.h>
-#include <sys/timerfd.h>
-#include <unistd.h>
 #include <xen/io/blkif.h>
-
-/* Events without an answer that are let pass before they are looked at less often (XSA-391), and how seldom at most. */
-#define SPURIOUS_FREE 8u
-#define BACKOFF_MIN_NS (20 * NS_PER_US)
-#define BACKOFF_MAX_SHIFT 9u
-
-static int watch(struct blkfront_queue *q, int fd, int op)
-{
-	struct epoll_event ev = { .events = EPOLLIN, .data.fd = fd };
-
-	return epoll_ctl(q->epfd, op, fd, &ev) ? -errno : 0;
-}
-
-static int open_sleep(struct blkfront_queue *q)
-{
-	int rc;
-
-	q->epfd = epoll_create1(EPOLL_CLOEXEC);
-	q->wakefd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	q->timerfd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
-	if (q->epfd < 0 || q->wakefd < 0 || q->timerfd < 0)
-		return -errno;
-	rc = watch(q, hv_port_fd(q->port), EPOLL_CTL_ADD);
-	if (!rc)
-		rc = watch(q, q->wakefd, EPOLL_CTL_ADD);
-	if (!rc)
-		rc = watch(q, q->timerfd, EPOLL_CTL_ADD);
-	return rc;
-}
 
 static int open_ring(struct blkfront_queue *q)
 {
@@ -90,7 +56,6 @@ int blkfront_queue_open(struct blkfront *f, unsigned index)
 	f->queue[index] = q;
 	q->f = f;
 	q->index = index;
-	q->epfd = q->wakefd = q->timerfd = -1;
 	q->waiting.tail = &q->waiting.head;
 	q->fua.tail = &q->fua.head;
 	q->req = calloc(f->info.depth, sizeof(*q->req));
@@ -99,7 +64,7 @@ int blkfront_queue_open(struct blkfront *f, unsigned index)
 		rc = open_ring(q);
 	if (!rc)
 		rc = open_pool(q);
-	return rc ? rc : open_sleep(q);
+	return rc ? rc : fe_sleep_open(&q->sleep, &q->port, 1);
 }
 
 static void close_ring(struct blkfront_queue *q)
@@ -120,12 +85,7 @@ void blkfront_queue_close(struct blkfront_queue *q)
 {
 	if (!q)
 		return;
-	if (q->epfd >= 0)
-		close(q->epfd);
-	if (q->wakefd >= 0)
-		close(q->wakefd);
-	if (q->timerfd >= 0)
-		close(q->timerfd);
+	fe_sleep_close(&q->sleep);
 	if (q->pool.npages)
 		fe_pool_close(&q->pool);
 	close_ring(q);
@@ -134,15 +94,7 @@ void blkfront_queue_close(struct blkfront_queue *q)
 	free(q);
 }
 
-void blkfront_queue_kick(struct blkfront_queue *q)
-{
-	uint64_t one = 1;
-
-	/* Pairs with the exchange in blkfront_poll(): who sees the flag sees what was set before it. */
-	smp_store_release(&q->kicked, 1);
-	if (write(q->wakefd, &one, sizeof(one)) < 0 && errno != EAGAIN)
-		log_error("queue %u: cannot be woken: %s", q->index, err_str(-errno));
-}
+void blkfront_queue_kick(struct blkfront_queue *q) { fe_sleep_kick(&q->sleep); }
 
 void blkfront_end(struct blkfront *f, int reason)
 {
@@ -153,44 +105,7 @@ void blkfront_end(struct blkfront *f, int reason)
 		blkfront_queue_kick(f->queue[i]);
 }
 
-/* ---- sleeping and waking ---- */
-
-static void backoff_begin(struct blkfront_queue *q)
-{
-	unsigned shift = MIN(q->spurious - SPURIOUS_FREE, BACKOFF_MAX_SHIFT);
-	struct itimerspec ts = { .it_value.tv_nsec = (long)(BACKOFF_MIN_NS << shift) };
-
-	if (q->backed_off || watch(q, hv_port_fd(q->port), EPOLL_CTL_DEL))
-		return;
-	q->backed_off = true;
-	timerfd_settime(q->timerfd, 0, &ts, NULL);
-}
-
-static void backoff_end(struct blkfront_queue *q)
-{
-	uint64_t n;
-
-	if (read(q->timerfd, &n, sizeof(n)) != sizeof(n))
-		return;
-	q->backed_off = false;
-	if (watch(q, hv_port_fd(q->port), EPOLL_CTL_ADD))
-		blkfront_end(q->f, -EPEER);
-}
-
-/* What woke us, if anything, is taken note of. True: the port had an event. */
-static bool wake(struct blkfront_queue *q)
-{
-	uint64_t n;
-
-	if (exchange_acq_rel(&q->kicked, 0) && read(q->wakefd, &n, sizeof(n)) < 0 && errno != EAGAIN)
-		log_error("queue %u: %s", q->index, err_str(-errno));
-	if (q->backed_off)
-		backoff_end(q);
-	if (!q->armed || q->backed_off)
-		return false;
-	q->armed = false;
-	return hv_port_clear(q->port);
-}
+/* ---- polling ---- */
 
 static int publish(struct blkfront_queue *q)
 {
@@ -203,11 +118,14 @@ static int publish(struct blkfront_queue *q)
 int blkfront_poll(struct blkfront_queue *q)
 {
 	struct blkfront *f = q->f;
-	bool event = wake(q);
+	int event = fe_sleep_wake(&q->sleep);
 	uint64_t before = q->over;
 	uint64_t taken = q->rsp_index;
-	int rc, ended = load_relaxed(&f->ended);
+	int rc, ended;
 
+	if (event < 0)
+		blkfront_end(f, -EPEER);
+	ended = load_relaxed(&f->ended);
 	if (!ended) {
 		if (load_relaxed(&f->closing))
 			blkfront_refuse_waiting(q);
@@ -226,19 +144,15 @@ int blkfront_poll(struct blkfront_queue *q)
 		blkfront_fail_all(q, ended);
 		return ended;
 	}
-	if (q->rsp_index != taken)
-		q->spurious = 0;
-	else if (event && ++q->spurious > SPURIOUS_FREE)
-		backoff_begin(q);
+	fe_sleep_looked(&q->sleep, event, q->rsp_index != taken);
 	return (int)(q->over - before);
 }
 
-int blkfront_fd(const struct blkfront_queue *q) { return q->epfd; }
+int blkfront_fd(const struct blkfront_queue *q) { return fe_sleep_fd(&q->sleep); }
 
 int blkfront_arm(struct blkfront_queue *q)
 {
-	q->armed = true;
-	if (load_relaxed(&q->kicked))
+	if (fe_sleep_arm(&q->sleep))
 		return 1;
 	if (load_relaxed(&q->f->ended))
 		return q->nios > 0;
