@@ -40,7 +40,7 @@ MODULES := ring/base ring/os ring/proto ring/hv ring/chan \
 	xenstore-glue/wire xenstore-glue/store xenstore-glue/client xenstore-glue/bus \
 	recovery/journal recovery/net recovery/ctl recovery/super recovery/cli \
 	backend/engine backend/port backend/core backend/blk \
-	frontend/core frontend/blk \
+	frontend/core frontend/blk frontend/net \
 	tests/bench
 MODULES := $(foreach m,$(MODULES),$(if $(wildcard $(m)/module.mk),$(m)))
 PROGS :=

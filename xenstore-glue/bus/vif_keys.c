@@ -314,6 +314,16 @@ int vif_ask_write(const struct vif_ask *a, struct xs_kvs *front)
 	return o.rc;
 }
 
+void vif_ask_blank(const struct xs_kvs *former, struct xs_kvs *front)
+{
+	static const char *const optional[] = {"event-channel-tx", "event-channel-rx", "ctrl-ring-ref", "event-channel-ctrl"};
+
+	for (unsigned i = 0; i < former->n; i++)
+		for (size_t k = 0; k < ARRAY_LEN(optional); k++)
+			if (xs_kv_script(former->kv[i].key, optional[k]) && !xs_kv_get(front, former->kv[i].key))
+				xs_kv_set(front, former->kv[i].key, "%s", "");
+}
+
 static void read_features(struct xs_kv_in *in, const struct vif_offer *o, struct vif_ask *a)
 {
 	a->rx_notify = xs_kv_in_bool(in, "feature-rx-notify", false);
@@ -328,6 +338,13 @@ static void read_features(struct xs_kv_in *in, const struct vif_offer *o, struct
 		a->xdp_headroom = 0;
 }
 
+static bool has_text(const struct xs_kvs *front, const char *key)
+{
+	const char *text = xs_kv_get(front, key);
+
+	return text && text[0];
+}
+
 /* Both halves of the pair, as Linux's netback: with one of them alone the whole channel is looked for. */
 static bool has_split(const struct xs_kvs *front, unsigned nqueues)
 {
@@ -335,7 +352,7 @@ static bool has_split(const struct xs_kvs *front, unsigned nqueues)
 
 	xs_kv_queue_key(tx, sizeof(tx), "event-channel-tx", nqueues, 0);
 	xs_kv_queue_key(rx, sizeof(rx), "event-channel-rx", nqueues, 0);
-	return xs_kv_get(front, tx) && xs_kv_get(front, rx);
+	return has_text(front, tx) && has_text(front, rx);
 }
 
 static int read_queue(struct xs_kv_in *in, struct vif_ask *a, unsigned q)
@@ -403,7 +420,7 @@ int vif_ask_read(const struct xs_kvs *front, const struct vif_offer *o, struct v
 	for (unsigned q = 0; q < a->nqueues; q++)
 		if (read_queue(&in, a, q))
 			return in.rc;
-	if (o->ctrl_ring && xs_kv_get(front, "ctrl-ring-ref")) {
+	if (o->ctrl_ring && has_text(front, "ctrl-ring-ref")) {
 		xs_kv_in_needed(&in, "ctrl-ring-ref", &a->ctrl_gref);
 		xs_kv_in_port(&in, "event-channel-ctrl", &a->ctrl_evtchn);
 	}

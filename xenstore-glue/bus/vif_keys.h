@@ -93,6 +93,9 @@ struct vif_ask {
 	struct vif_queue q[CONN_QUEUES_MAX];
 };
 int vif_ask_write(const struct vif_ask *a, struct xs_kvs *front); /* with request-rx-copy */
+/* Makes empty what a former frontend left in its directory and would be taken for this one's: ports and a control ring that it
+ * does not ask for. An empty one reads as missing, with Linux's netback too. */
+void vif_ask_blank(const struct xs_kvs *former, struct xs_kvs *front);
 /* Against what was offered: too many queues, missing or repeated references and ports, no request-rx-copy, bad numbers are
  * -EPEER. A feature that was not offered reads as not asked for; gso4 and gso6 also without sg. */
 int vif_ask_read(const struct xs_kvs *front, const struct vif_offer *o, struct vif_ask *a, char *err, size_t size);

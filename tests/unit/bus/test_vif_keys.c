@@ -271,6 +271,24 @@ static void asks_of_guests(void **state)
 	assert_true(!r.split && r.q[0].evtchn == 12 && r.q[0].evtchn_rx == 0);
 }
 
+/* A frontend without split event channels and control ring, in the directory of one that had both. */
+static void what_a_former_frontend_left(void **state)
+{
+	static struct xs_kvs former;
+	struct vif_ask old = make_ask(2, true, true), a = make_ask(2, false, false), r;
+
+	(void)state;
+	former.n = 0;
+	assert_int_equal(vif_ask_write(&old, &former), 0);
+	kvs.n = 0;
+	assert_int_equal(vif_ask_write(&a, &kvs), 0);
+	vif_ask_blank(&former, &kvs);
+	for (unsigned i = 0; i < kvs.n; i++)
+		xs_kv_set(&former, kvs.kv[i].key, "%s", kvs.kv[i].val);
+	assert_int_equal(vif_ask_read(&former, &offer, &r, line, sizeof(line)), 0);
+	assert_memory_equal(&r, &a, sizeof(a));
+}
+
 static void hostile_asks(void **state)
 {
 	/* set (NULL: remove) one key of a good ask of two queues with split event channels and a control ring */
@@ -362,7 +380,7 @@ int main(void)
 		cmocka_unit_test(macs),		   cmocka_unit_test(rates),	     cmocka_unit_test(wanted),
 		cmocka_unit_test(wanted_of_xl),	   cmocka_unit_test(wrong_wanted),   cmocka_unit_test(told),
 		cmocka_unit_test(offers),	   cmocka_unit_test(asks_come_back), cmocka_unit_test(asks_are_masked),
-		cmocka_unit_test(asks_of_guests),  cmocka_unit_test(hostile_asks),   cmocka_unit_test(random_values),
+		cmocka_unit_test(asks_of_guests),  cmocka_unit_test(what_a_former_frontend_left), cmocka_unit_test(hostile_asks),   cmocka_unit_test(random_values),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
