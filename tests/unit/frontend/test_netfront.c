@@ -323,8 +323,12 @@ static void lie(struct fake_net *w, int which)
 	case 1: /* never sent */
 		fake_tx_answer(w, (uint16_t)(sent.id[0] + 1), 0);
 		break;
-	case 2: /* of the page's last use: what an answer of the past, or of another queue, looks like */
-		fake_tx_answer(w, (uint16_t)(sent.id[0] - 256), 0);
+	case 2: /* of the page's last use, while it serves another request */
+		fake_tx_answer(w, sent.id[0], 0);
+		netfront_poll(w->q);
+		send_plain(w, 100);
+		netfront_poll(w->q);
+		fake_tx_answer(w, sent.id[0], 0);
 		break;
 	case 3: /* extra info that was not sent */
 		fake_tx_answer(w, sent.id[0], 1);
@@ -342,9 +346,9 @@ static void lie(struct fake_net *w, int which)
 		*fake_rsp_prod(fake_rx_ring(w)) = w->q->rx.taken - 1;
 		break;
 	case 8: /* a buffer of another place */
-		id = (uint16_t)(w->rx_cons + 1);
-		memcpy(fake_rx_entry(w, w->rx_cons), &id, 2);
-		w->rx_cons++;
+		fake_rx_part(w, NULL, 0, 100, 0);
+		id = (uint16_t)w->rx_cons;
+		memcpy(fake_rx_entry(w, w->rx_cons - 1), &id, 2);
 		fake_rx_publish(w);
 		break;
 	case 9: /* a packet without its end, by data and by extra info */
