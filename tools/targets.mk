@@ -99,7 +99,7 @@ LIBEXEC := $(PREFIX)/libexec/bulkhead
 SYSCONFDIR ?= /etc
 # Where this nbdkit looks for `nbdkit bulkhead`, whatever PREFIX is.
 NBDKIT_PLUGINS = $(or $(shell nbdkit --dump-config 2>/dev/null | sed -n 's/^plugindir=//p'),$(PREFIX)/lib/nbdkit/plugins)
-USER_PROGS := bulkhead bulkhead-blkfront
+USER_PROGS := bulkhead bulkhead-blkfront bulkhead-netfront
 MAN := $(wildcard docs/man/*.[1-8])
 install: progs
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(LIBEXEC) $(DESTDIR)$(NBDKIT_PLUGINS) \
