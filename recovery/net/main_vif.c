@@ -1,0 +1,159 @@
+/* bulkhead-vif - makes and undoes what connects a vif to this host's network (bulkhead-vif(8)). The supervisor starts it, so that
+ * nothing here can hold it up; people and scripts may as well. */
+#include "recovery/net/net_attach.h"
+#include "recovery/net/net_state.h"
+#include "ring/base/err.h"
+#include "ring/os/rundir.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static const char usage[] = "usage: bulkhead-vif [--state=DIR] tap DEV [queues=N] [txqueuelen=N] [mtu=N]\n"
+			    "       bulkhead-vif [--state=DIR] attach DEV mode=bridge|nat|route|openvswitch [KEY=VALUE]...\n"
+			    "       bulkhead-vif [--state=DIR] detach DEV [keep-tap]\n"
+			    "       bulkhead-vif [--state=DIR] list | detach-all\n";
+
+static int complain(int rc, const char *err)
+{
+	fprintf(stderr, "bulkhead-vif: %s\n", err);
+	return rc == -EINVAL ? EXIT_USAGE : EXIT_TEMPORARY;
+}
+
+static int split(char *arg, char **value, char *err, size_t size)
+{
+	*value = strchr(arg, '=');
+	if (!*value)
+		return err_say(err, size, -EINVAL, "\"%.60s\" is not KEY=VALUE", arg);
+	*(*value)++ = '\0';
+	return 0;
+}
+
+static int make_tap(const char *dir, const char *dev, int n, char **args)
+{
+	struct tap_conf c = {.queues = 1};
+	int fd[TAP_QUEUES_MAX], rc = 0;
+	char err[400], *value;
+
+	if (!tap_name_ok(dev))
+		return complain(-EINVAL, "this is no name of an interface");
+	strcpy(c.name, dev);
+	for (int i = 0; i < n && !rc; i++) {
+		rc = split(args[i], &value, err, sizeof(err));
+		if (rc)
+			break;
+		if (strcmp(args[i], "queues") == 0)
+			c.queues = (unsigned)atoi(value);
+		else if (strcmp(args[i], "txqueuelen") == 0)
+			c.txqueuelen = (unsigned)atoi(value);
+		else if (strcmp(args[i], "mtu") == 0)
+			c.mtu = (unsigned)atoi(value);
+		else
+			rc = err_say(err, sizeof(err), -EINVAL, "\"%.32s\" is no option of a tap", args[i]);
+	}
+	if (!rc)
+		rc = net_tap_make(dir, &c, fd, err, sizeof(err));
+	return rc ? complain(rc, err) : EXIT_DONE;
+}
+
+static void say_ip(const char *what, const struct net_ip *ip)
+{
+	char text[NET_IP_TEXT];
+
+	if (!ip->family)
+		return;
+	net_ip_plain(ip, text);
+	printf("%s=%s\n", what, text);
+}
+
+static int attach(const char *dir, const char *dev, int n, char **args)
+{
+	struct net_vif v = {0};
+	struct net_result r;
+	char err[400], *value;
+	int rc = 0;
+
+	snprintf(v.dev, sizeof(v.dev), "%s", dev);
+	for (int i = 0; i < n && !rc; i++) {
+		rc = split(args[i], &value, err, sizeof(err));
+		if (!rc)
+			rc = net_vif_set(&v, args[i], value, err, sizeof(err));
+	}
+	if (!rc)
+		rc = net_attach(dir, &v, &r, err, sizeof(err));
+	if (rc)
+		return complain(rc, err);
+	printf("mtu=%u\n", r.mtu);
+	say_ip("ip", &r.guest[0]);
+	say_ip("gateway", &r.gateway[0]);
+	say_ip("ip6", &r.guest[1]);
+	say_ip("gateway6", &r.gateway[1]);
+	return EXIT_DONE;
+}
+
+static int detach(const char *dir, const char *dev, bool keep_tap)
+{
+	char err[400];
+	int rc = net_detach(dir, dev, keep_tap, err, sizeof(err));
+
+	return rc ? complain(rc, err) : EXIT_DONE;
+}
+
+struct names {
+	char dev[1024][TAP_NAME_MAX];
+	unsigned n;
+};
+
+static void collect(void *arg, const char *dev)
+{
+	struct names *all = arg;
+
+	if (all->n < ARRAY_LEN(all->dev) && tap_name_ok(dev))
+		strcpy(all->dev[all->n++], dev);
+}
+
+/* Of all that have a record: says or undoes them. */
+static int all(const char *dir, bool undo)
+{
+	static struct names names;
+	int rc = net_state_list(dir, collect, &names), status = EXIT_DONE;
+
+	if (rc)
+		return complain(rc, err_str(rc));
+	for (unsigned i = 0; i < names.n; i++)
+		if (!undo)
+			puts(names.dev[i]);
+		else if (detach(dir, names.dev[i], false) != EXIT_DONE)
+			status = EXIT_TEMPORARY;
+	return status;
+}
+
+int main(int argc, char **argv)
+{
+	char runtime[256], dir[300];
+	int i = 1;
+
+	if (argc > 1 && strncmp(argv[1], "--state=", 8) == 0) {
+		snprintf(dir, sizeof(dir), "%s", argv[1] + 8);
+		i++;
+	} else if (rundir_default(NULL, runtime, sizeof(runtime)) || rundir_file(runtime, "net", dir, sizeof(dir))) {
+		return complain(-EINVAL, "the runtime directory's name is too long");
+	}
+	if (argc - i == 1 && strcmp(argv[i], "list") == 0)
+		return all(dir, false);
+	if (argc - i == 1 && strcmp(argv[i], "detach-all") == 0)
+		return all(dir, true);
+	if (argc - i >= 2 && strcmp(argv[i], "tap") == 0)
+		return make_tap(dir, argv[i + 1], argc - i - 2, argv + i + 2);
+	if (argc - i >= 2 && strcmp(argv[i], "attach") == 0)
+		return attach(dir, argv[i + 1], argc - i - 2, argv + i + 2);
+	if (argc - i == 2 && strcmp(argv[i], "detach") == 0)
+		return detach(dir, argv[i + 1], false);
+	if (argc - i == 3 && strcmp(argv[i], "detach") == 0 && strcmp(argv[i + 2], "keep-tap") == 0)
+		return detach(dir, argv[i + 1], true);
+	fputs(usage, stderr);
+	return EXIT_USAGE;
+}
