@@ -89,7 +89,7 @@ kills() {
 done_well() {
 	wait_for "${2:-60}" "$1 is done" says "$1" 'GUEST DONE'
 	console "$1" | grep -aE 'GUEST|lat|IOPS|FIG'
-	console "$1" | grep -qaE '^GUEST [a-z]* rc=0' || fail "$1's job failed"
+	console "$1" | grep -qaE '(^|# )GUEST [a-z]* rc=0' || fail "$1's job failed"
 	says "$1" 'GUEST DMESG 0' || fail "$1's kernel complains"
 	gone "$1"
 }
