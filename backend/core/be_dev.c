@@ -216,8 +216,11 @@ static int take_over(struct be_dev *d)
 {
 	bool fresh = d->sd->kind == STUB_FRESH;
 	struct be_started s = {0};
+	uint64_t sectors;
 	int rc;
 
+	/* A standby has opened the storage long ago. If it has no size now, the one that is known serves as well as any. */
+	d->class->resize(d->device, &sectors);
 	rc = d->class->start(d->device, fresh, d->own_fault, &s);
 	d->at[STUB_AT_UP] = clock_now();
 	d->generation = s.generation;
@@ -233,7 +236,7 @@ static int take_over(struct be_dev *d)
 	d->state = BE_DEV_UP;
 	stop_waiting(d);
 	/* Before the first turn: a request that kills must be seen to kill a stub that had resumed. */
-	be_dev_say(d, fresh ? STUB_CONNECTED : STUB_RESUMED, (const uint64_t[4]){s.reanswered, s.redo}, NULL);
+	be_dev_say(d, fresh ? STUB_CONNECTED : STUB_RESUMED, (const uint64_t[4]){s.reanswered, s.redo, sectors}, NULL);
 	hand_over(d);
 	return 0;
 }
@@ -257,6 +260,18 @@ int be_dev_start(struct be_dev *d)
 		d->state = BE_DEV_STARTING;
 	}
 	return take_over(d);
+}
+
+void be_dev_resize(struct be_dev *d)
+{
+	uint64_t arg[4] = {0};
+	int rc;
+
+	if (d->state != BE_DEV_UP)
+		return;
+	rc = d->class->resize(d->device, &arg[0]);
+	arg[1] = (uint64_t)-rc;
+	be_dev_say(d, STUB_RESIZED, arg, rc ? err_str(rc) : NULL);
 }
 
 void be_dev_drain(struct be_dev *d)

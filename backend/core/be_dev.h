@@ -53,6 +53,9 @@ int be_dev_prepare(struct be_dev *d, char *err, size_t size);
 int be_dev_start(struct be_dev *d);
 uint64_t be_dev_wait_ns(const struct be_dev *d);
 
+/* Looks at the size of the storage and says RESIZED, if it is up: it looks when it comes up anyway. */
+void be_dev_resize(struct be_dev *d);
+
 void be_dev_drain(struct be_dev *d);
 /* Queues that have not yet answered all that they took. */
 unsigned be_dev_undrained(const struct be_dev *d);

@@ -23,13 +23,14 @@ struct alignment {
 
 int file_size(const struct file *f, uint64_t *bytes)
 {
-	struct stat st;
+	struct statx sx;
 
 	if (f->block)
 		return ioctl(f->fd, BLKGETSIZE64, bytes) ? -errno : 0;
-	if (fstat(f->fd, &st))
+	/* As this host knows it: a stub looks while it takes over, and must not wait for a file server then. */
+	if (statx(f->fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_SIZE, &sx))
 		return -errno;
-	*bytes = (uint64_t)st.st_size;
+	*bytes = sx.stx_size;
 	return 0;
 }
 

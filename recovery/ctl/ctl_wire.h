@@ -55,7 +55,8 @@ const char *ctl_state_name(enum ctl_state s);
 	X(REMOVED, "removed")              \
 	X(STORE_LOST, "store-lost")        \
 	X(STORE_BACK, "store-back")        \
-	X(NOTE, "note")
+	X(NOTE, "note")                    \
+	X(RESIZED, "resized")
 enum ctl_event_kind {
 #define X(sym, name) CTL_EV_##sym,
 	CTL_EVENTS_LIST(X)
@@ -88,6 +89,8 @@ enum ctl_op {
 	CTL_KILL,      /* arg = signal (9, 11, 19 = hang): to the stub, for trying things out */
 	CTL_RESTART,   /* planned: drain, then resume in a new stub; also ends failed */
 	CTL_RESET,     /* ends broken or failed: fence, forget the connection, state 6, offer anew */
+	CTL_RESIZE,    /* looks at the storage's size; arg = bytes of a memory disk, or 0. The event RESIZED, or NOTE, tells what came of
+			  it, unless the reply's text says why it is not now */
 };
 #define CTL_ALL UINT32_MAX
 #define CTL_EVENTS_PAST 256u
@@ -103,7 +106,7 @@ struct ctl_reply {
 	int32_t rc;
 	uint32_t count;
 	uint64_t arg;
-	char text[240]; /* one clear line when rc < 0 */
+	char text[240]; /* one clear line when rc < 0; of RESIZE, also otherwise */
 };
 
 struct ctl_dev {

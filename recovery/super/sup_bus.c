@@ -9,6 +9,7 @@
 #include "xenstore-glue/wire/xs_wire.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -194,10 +195,20 @@ static void vm_read(void *arg, int rc, const char *data, size_t len)
 		}
 }
 
+/* A predecessor may have died between a new size and the frontend's hearing of it. */
+static void sectors_read(void *arg, int rc, const char *data, size_t len)
+{
+	struct sup_dev *d = (struct sup_dev *)arg;
+
+	(void)len;
+	if (!rc && strtoull(data, NULL, 10) != d->offer.sectors)
+		sup_bus_resized(d);
+}
+
 static void appeared(struct sup_dev *d)
 {
 	struct sup_bus *b = d->sup->bus;
-	char path[XS_PATH_SIZE], peer[XS_PATH_SIZE], node[64];
+	char path[XS_PATH_SIZE], peer[XS_PATH_SIZE], node[XS_PATH_SIZE];
 	struct xenbus_end_cfg cfg = {.xs = b->xs, .role = XENBUS_BACK, .path = path, .peer = peer, .fn = on_action, .arg = d};
 	int rc;
 
@@ -213,6 +224,8 @@ static void appeared(struct sup_dev *d)
 	rc = xenbus_end_open(&cfg, &d->end);
 	if (rc)
 		log_error("%s: %s: this device is not served", path, err_str(rc));
+	if (cfg.connected && xs_path_join(node, path, "sectors") == 0)
+		xsc_read(b->xs, 0, node, sectors_read, d);
 }
 
 static void take(struct sup_bus *b, uint32_t domid, uint32_t devid)
@@ -435,10 +448,31 @@ bool sup_bus_refuse(struct sup_dev *d, bool passes)
 
 bool sup_bus_waits(const struct sup_dev *d) { return d->end && xenbus_end_phase(d->end) == XENBUS_B_CONNECTING; }
 
+/* What may have changed since it was offered. */
+static const struct xs_kvs *size_keys(const struct sup_dev *d)
+{
+	struct xs_kvs *kvs = &d->sup->bus->kvs;
+
+	kvs->n = 0;
+	xs_kv_set(kvs, "sectors", "%" PRIu64, d->offer.sectors);
+	if (strncmp(d->wanted.params, "mem:", 4) == 0) /* which says the size, too */
+		xs_kv_set(kvs, "params", "%s", d->wanted.params);
+	return kvs;
+}
+
 void sup_bus_online(struct sup_dev *d)
 {
 	if (sup_bus_waits(d))
-		xenbus_end_up(d->end, NULL);
+		xenbus_end_up(d->end, size_keys(d));
+}
+
+/* As xen-blkback does it: the frontend reads the size again when Connected is written again. */
+void sup_bus_resized(struct sup_dev *d)
+{
+	enum xenbus_phase at = d->end ? xenbus_end_phase(d->end) : XENBUS_B_GONE;
+
+	if (at == XENBUS_B_WAIT || at == XENBUS_B_CONNECTED || at == XENBUS_B_MET)
+		xenbus_end_rewrite(d->end, size_keys(d));
 }
 
 /* A device without a connection whose domain is gone: the image is free, whenever a toolstack takes the nodes away, and where

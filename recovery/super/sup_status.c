@@ -198,6 +198,8 @@ static int act(void *arg, const struct ctl_req *req, char *text, size_t size)
 		return kill_stub(d, req->arg, text, size);
 	case CTL_RESTART:
 		return restart(d, text, size);
+	case CTL_RESIZE:
+		return sup_resize(d, req->arg, text, size);
 	default:
 		return reset(d, text, size);
 	}

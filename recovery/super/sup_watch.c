@@ -98,10 +98,13 @@ static void look(struct loop_timer *t)
 
 	if (p->draining)
 		return; /* that has a deadline of its own */
-	for (unsigned i = 0; i < p->ndevs; i++)
+	for (unsigned i = 0; i < p->ndevs; i++) {
 		for (unsigned q = 0; q < CONN_QUEUES_MAX && p->dev[i].dev && p->dev[i].poke[q] >= 0; q++)
 			if (!check(p, i, q, now, &next))
 				return;
+		if (p->dev[i].dev && !p->standby)
+			sup_resize_look(p->dev[i].dev, now);
+	}
 	again(p, MAX(next, now + NS_PER_MS));
 }
 
