@@ -14,7 +14,7 @@
 
 #define BULKHEAD_VERSION "bulkhead 0.1"
 #define CTL_SOCK "ctl.sock"
-#define CTL_VERSION 2u
+#define CTL_VERSION 3u
 
 /* States of a device: the one list for status, events and docs. */
 #define CTL_STATES(X)                                                                   \
@@ -122,6 +122,7 @@ struct ctl_dev {
 	uint64_t lat_p50_us, lat_p99_us, lat_max_us; /* upper bounds of histogram buckets */
 	uint64_t uss_bytes, standby_uss_bytes;	     /* private memory */
 	uint64_t size_bytes;
+	uint64_t grants_mapped, grants_max; /* the guest's pages that its stub has mapped now, at most */
 	char vdev[16], domain[64];
 	char spec[256];	    /* cut with "..." when longer */
 	char text[160];	    /* why, in states broken, failed, fencing */

@@ -12,6 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#define MAPTRACK_PAGES (1024u * 256u) /* frames, each of so many mappings */
 #define SLOTS_PER_PAGE 32u /* entries of a ring, for each of its pages, in every ABI: a power of two below 4032 / 108 */
 
 static uint32_t slots(const struct sup_dev *d) { return SLOTS_PER_PAGE * d->conn.ring_pages; }
@@ -166,6 +167,23 @@ static void close_ports(struct sup_dev *d)
 
 /* ---- the whole */
 
+/* Of all that is connected. The limit itself is told to nobody but by xenhypfs, so this goes by Xen's own default. */
+static void warn_of_maptrack(struct sup *s)
+{
+	const struct sup_group *g;
+	const struct sup_dev *d;
+	uint64_t all = 0;
+
+	LIST_FOREACH(g, &s->groups, link)
+		LIST_FOREACH(d, &g->devs, link)
+			all += d->nports ? conn_grants_max(&d->conn) : 0;
+	if (all <= MAPTRACK_PAGES || s->maptrack_said || strcmp(s->o.provider, "xen") != 0)
+		return;
+	s->maptrack_said = true;
+	log_warn("the disks may keep %" PRIu64 " pages mapped, more than Xen's default of %u (gnttab_max_maptrack_frames, see bulkhead doctor): "
+		 "what can not be mapped is copied", all, MAPTRACK_PAGES);
+}
+
 static uint32_t features(const struct vbd_offer *o, const struct vbd_ask *a, bool read_only)
 {
 	uint32_t f = 0;
@@ -221,6 +239,7 @@ int sup_conn_make(struct sup_dev *d, const struct vbd_ask *ask, char *err, size_
 		sup_conn_forget(d);
 	else
 		sup_conn_deposit(d);
+	warn_of_maptrack(d->sup);
 	return rc;
 }
 

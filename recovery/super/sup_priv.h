@@ -160,7 +160,7 @@ struct sup {
 	LIST_HEAD(, sup_held) held;
 	struct sup_blank blank;
 	uint64_t serial;
-	bool stopping;
+	bool stopping, maptrack_said;
 };
 
 /* The user that stubs of this domain run as; 0: our own. */

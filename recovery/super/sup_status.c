@@ -53,6 +53,7 @@ static void add_stats(const struct sup_dev *d, struct ctl_dev *c)
 		c->bytes_written += st.bytes_written;
 		c->replayed += st.replayed;
 		c->inflight += st.engine_outstanding;
+		c->grants_mapped += st.grants_mapped + d->conn.ring_pages;
 		for (unsigned i = 0; i < JRNL_HIST; i++)
 			hist[i] += st.hist[i];
 	}
@@ -100,6 +101,7 @@ static void fill(struct sup_dev *d, struct ctl_dev *c)
 	c->last_outage_ns = d->last_outage;
 	c->up_since = d->up_since;
 	c->size_bytes = d->offer.sectors * 512;
+	c->grants_max = d->nports ? conn_grants_max(&d->conn) : 0;
 	if (g->active && sup_dev_runs(d)) {
 		c->pid = g->active->pid;
 		c->uss_bytes = procs_uss(c->pid);
