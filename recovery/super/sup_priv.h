@@ -161,6 +161,8 @@ struct sup {
 	struct sup_blank blank;
 	uint64_t serial;
 	bool stopping, maptrack_said;
+	struct health_steal steal;
+	uint64_t steal_at; /* when it was read */
 };
 
 /* The user that stubs of this domain run as; 0: our own. */
