@@ -475,6 +475,16 @@ void sup_bus_resized(struct sup_dev *d)
 		xenbus_end_rewrite(d->end, size_keys(d));
 }
 
+/* And the directory of all such devices of the domain: whatever is in it was put back by us. */
+static void remove_put_back(struct sup_dev *d)
+{
+	char path[XS_PATH_SIZE];
+
+	snprintf(path, sizeof(path), "%s", xenbus_end_path(d->end));
+	*strrchr(path, '/') = '\0';
+	xsc_rm(d->sup->bus->xs, 0, path, NULL, NULL);
+}
+
 /* A device without a connection whose domain is gone: the image is free, whenever a toolstack takes the nodes away, and where
  * none will, we do. */
 static void for_nobody(struct sup_dev *d)
@@ -483,7 +493,7 @@ static void for_nobody(struct sup_dev *d)
 	loop_timer_stop(d->sup->loop, &d->again);
 	sup_offer_release(d);
 	if (d->put_back && d->end)
-		xsc_rm(d->sup->bus->xs, 0, xenbus_end_path(d->end), NULL, NULL);
+		remove_put_back(d);
 }
 
 void sup_bus_closed(struct sup_dev *d)
