@@ -22,7 +22,9 @@
 #define AGAIN_NS NS_PER_S	/* a disk that can not be offered is looked at again */
 #define SOON_NS NS_PER_MS	/* one whose image will be free in a moment */
 #define PATIENCE_NS (8 * NS_PER_S) /* less than the 10 s that libxl has: it is to be told, not to give up by itself */
-#define POLL_US 200u		/* poll-us= where it is not given: what fast storage takes */
+#define POLL_US 200u		/* poll-us= where it is not given: what fast storage takes, */
+#define POLL_CALLS 100u		/* or as long as so many system calls: under emulation a sleep costs a handful of slow ones */
+#define POLL_MAX_US 5000u
 #define QUEUES_MIN 4u
 #define MAX_INDIRECT 256u
 
@@ -66,9 +68,26 @@ static int take_number(struct spec *sp, const char *key, uint64_t max, uint64_t 
 	return -EINVAL;
 }
 
+/* The least of a few tries, since anything may come between. */
+static uint64_t default_poll_us(void)
+{
+	static uint64_t us;
+	uint64_t least = NS_PER_MS;
+
+	if (us)
+		return us;
+	for (int i = 0; i < 16; i++) {
+		uint64_t from = clock_now();
+
+		(void)getppid();
+		least = MIN(least, clock_now() - from);
+	}
+	return us = MIN(MAX(POLL_US, POLL_CALLS * least / NS_PER_US), POLL_MAX_US);
+}
+
 static int take_options(struct sup_dev *d, struct spec *sp)
 {
-	uint64_t hang_ms = d->sup->o.hang_ns / NS_PER_MS, poll_us = POLL_US;
+	uint64_t hang_ms = d->sup->o.hang_ns / NS_PER_MS, poll_us = default_poll_us();
 	char text[32];
 	int rc;
 
