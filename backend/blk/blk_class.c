@@ -104,6 +104,14 @@ static int prepare(struct be_device *d, const struct be_prepare *p)
 	return blkback_prepare(&o, &d->back);
 }
 
+static int resize(struct be_device *d, uint64_t *sectors)
+{
+	int rc = engine_resize(d->engine);
+
+	*sectors = d->engine->info.sectors;
+	return MIN(rc, 0);
+}
+
 static int start(struct be_device *d, bool fresh, bool own_fault, struct be_started *out)
 {
 	struct blkback_started s = {0};
@@ -166,6 +174,7 @@ const struct be_class blk_class = {
 	.journal_bytes = journal_bytes,
 	.open = blk_open,
 	.prepare = prepare,
+	.resize = resize,
 	.start = start,
 	.queue = queue,
 	.turn = turn,

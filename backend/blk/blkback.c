@@ -6,7 +6,6 @@
 #include <stdlib.h>
 
 #define POOL_PAGES 4096u    /* of address space for each queue: 16 MiB */
-#define KEPT_GRANTS 1056u   /* pages kept mapped by each queue, as Linux's backend does, for a ring of one page */
 
 static void set_limits(struct blkback *b)
 {
@@ -45,7 +44,7 @@ static int open_queue(struct blkback *b, unsigned i, const struct blkback_open *
 	rc = blk_pool_open(POOL_PAGES, &q->pool);
 	if (!rc)
 		rc = blk_grants_open(b->hv, (hv_domid_t)b->conn.domid, b->conn.features & CONN_PERSISTENT,
-				     KEPT_GRANTS * b->conn.ring_pages, &q->grants);
+				     CONN_KEPT_GRANTS * b->conn.ring_pages, &q->grants);
 	if (!rc)
 		blk_map_ahead(q);
 	return rc ? rc : engine_queue_open(b->engine, i, &q->eq);

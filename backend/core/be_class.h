@@ -54,6 +54,9 @@ struct be_class {
 	int (*open)(const struct stub_dev *sd, struct be_device **out, char *err, size_t size);
 	/* Allocates and maps all that will be needed; io_uring and threads come here. Stores nothing into shared memory. */
 	int (*prepare)(struct be_device *d, const struct be_prepare *p);
+	/* Looks at the size of the storage again. *sectors: of 512 bytes, what is served from now on, also when the look fails (negative
+	 * errno). Requests beyond the end are answered with an error. On the control thread, any time after open. NULL: it has none. */
+	int (*resize)(struct be_device *d, uint64_t *sectors);
 	/* 0; -EAGAIN (fresh: the storage is still busy for somebody else, call again); -EMISMATCH, -EBADMSG, -EPEER;
 	 * another errno. Requests are answered from here on. */
 	int (*start)(struct be_device *d, bool fresh, bool own_fault, struct be_started *out);

@@ -237,8 +237,12 @@ static int take_over(struct be_dev *d)
 {
 	bool fresh = d->sd->kind == STUB_FRESH;
 	struct be_started s = {0};
+	uint64_t sectors = 0;
 	int rc;
 
+	/* A standby has opened the storage long ago. If it has no size now, the one that is known serves as well as any. */
+	if (d->class->resize)
+		d->class->resize(d->device, &sectors);
 	rc = d->class->start(d->device, fresh, d->own_fault, &s);
 	d->at[STUB_AT_UP] = clock_now();
 	d->generation = s.generation;
@@ -254,7 +258,7 @@ static int take_over(struct be_dev *d)
 	d->state = BE_DEV_UP;
 	stop_waiting(d);
 	/* Before the first turn: a request that kills must be seen to kill a stub that had resumed. */
-	be_dev_say(d, fresh ? STUB_CONNECTED : STUB_RESUMED, (const uint64_t[4]){s.reanswered, s.redo}, NULL);
+	be_dev_say(d, fresh ? STUB_CONNECTED : STUB_RESUMED, (const uint64_t[4]){s.reanswered, s.redo, sectors}, NULL);
 	hand_over(d);
 	return 0;
 }
@@ -287,6 +291,18 @@ void be_dev_rate(struct be_dev *d, uint64_t bytes, uint64_t us)
 	d->class->rate(d->device, bytes, us);
 	for (uint32_t i = 0; i < d->sd->conn.nqueues; i++)
 		be_worker_wake(&d->worker[i]);
+}
+
+void be_dev_resize(struct be_dev *d)
+{
+	uint64_t arg[4] = {0};
+	int rc;
+
+	if (d->state != BE_DEV_UP || !d->class->resize)
+		return;
+	rc = d->class->resize(d->device, &arg[0]);
+	arg[1] = (uint64_t)-rc;
+	be_dev_say(d, STUB_RESIZED, arg, rc ? err_str(rc) : NULL);
 }
 
 void be_dev_drain(struct be_dev *d)

@@ -55,6 +55,9 @@ uint64_t be_dev_wait_ns(const struct be_dev *d);
 
 /* At any time after be_dev_prepare(). */
 void be_dev_rate(struct be_dev *d, uint64_t bytes, uint64_t us);
+/* Looks at the size of the storage and says RESIZED, if it is up: it looks when it comes up anyway. */
+void be_dev_resize(struct be_dev *d);
+
 void be_dev_drain(struct be_dev *d);
 /* Queues that have not yet answered all that they took. */
 unsigned be_dev_undrained(const struct be_dev *d);

@@ -183,6 +183,7 @@ static void when_idle(struct be_worker *w, struct pace *p, bool fencing, uint32_
 	p->called = sleep_for_work(w, deaf ? MIN(deaf, timeout) : timeout, deaf != 0);
 	if (!p->called)
 		p->for_nothing = 0;
+	p->poke_at = clock_lately(&p->clock) + POKE_NS; /* who slept has looked */
 }
 
 static void *run(void *arg)

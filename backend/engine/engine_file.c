@@ -85,8 +85,7 @@ static int open_image(struct file *f, const struct engine_open *o, enum direct d
 		f->direct = direct != DIRECT_OFF;
 		f->fd = engine_reopen(o, path, flags | (f->direct ? O_DIRECT : 0), err, f->name);
 		if (f->fd == -EINVAL && direct == DIRECT_IF_POSSIBLE) {
-			log_info("%s: its file system has no direct I/O; going through the page cache", f->name);
-			f->direct = false;
+			file_not_direct(f);
 			f->fd = engine_reopen(o, path, flags, err, f->name);
 		}
 		rc = MIN(f->fd, 0);
@@ -120,6 +119,7 @@ static int file_open(const struct engine_open *o, const struct spec *s, struct e
 	f = calloc(1, sizeof(*f));
 	if (!f)
 		return engine_fail(err, -ENOMEM, "%s: out of memory", s->arg);
+	f->queues = o->queues;
 	f->name = strdup(s->arg);
 	rc = f->name ? open_image(f, o, opt.direct, err) : engine_fail(err, -ENOMEM, "%s: out of memory", s->arg);
 	if (rc) {
@@ -128,7 +128,6 @@ static int file_open(const struct engine_open *o, const struct spec *s, struct e
 		return rc;
 	}
 	f->e.depth = o->depth;
-	f->queues = o->queues;
 	f->fence = (struct ofd_fence){.fd = f->fd, .base = o->fence_base};
 	f->e.info.read_only = o->read_only;
 	f->e.info.fence = o->read_only ? ENGINE_FENCE_NONE : ENGINE_FENCE_LOCK;

@@ -23,8 +23,8 @@ struct mem {
 
 static struct mem *to_mem(struct engine *e) { return CONTAINER_OF(e, struct mem, e); }
 
-/* The file is as long as the argument says; an empty one is given its length here. */
-static int set_length(const struct mem *m, uint64_t bytes, bool read_only, struct engine_error *err)
+/* An empty file is given the length that the argument says; one that is not may have been resized since it was made. */
+static int set_length(const struct mem *m, uint64_t *bytes, bool read_only, struct engine_error *err)
 {
 	struct stat st;
 
@@ -32,17 +32,17 @@ static int set_length(const struct mem *m, uint64_t bytes, bool read_only, struc
 		return engine_fail(err, -errno, "mem: %s", err_str(errno));
 	if (!S_ISREG(st.st_mode))
 		return engine_fail(err, -EINVAL, "mem: its store is not a regular file: pass a file on tmpfs");
-	if ((uint64_t)st.st_size == bytes)
-		return 0;
-	if (st.st_size != 0 || read_only)
-		return engine_fail(err, -EINVAL, "mem: its store has %lld bytes, not the %llu asked for",
-				   (long long)st.st_size, (unsigned long long)bytes);
-	if (ftruncate(m->fd, (off_t)bytes))
-		return engine_fail(err, -errno, "mem: %llu bytes: %s", (unsigned long long)bytes, err_str(errno));
+	if (st.st_size == 0 && !read_only)
+		return ftruncate(m->fd, (off_t)*bytes) ? engine_fail(err, -errno, "mem: %llu bytes: %s", (unsigned long long)*bytes,
+								     err_str(errno))
+						       : 0;
+	*bytes = (uint64_t)st.st_size;
+	if (*bytes < 512)
+		return engine_fail(err, -EINVAL, "mem: its store has %llu bytes, less than a sector", (unsigned long long)*bytes);
 	return 0;
 }
 
-static int open_store(struct mem *m, const struct engine_open *o, uint64_t bytes, struct engine_error *err)
+static int open_store(struct mem *m, const struct engine_open *o, uint64_t *bytes, struct engine_error *err)
 {
 	int rc;
 
@@ -75,7 +75,7 @@ static int mem_open(const struct engine_open *o, const struct spec *s, struct en
 	m = calloc(1, sizeof(*m));
 	if (!m)
 		return engine_fail(err, -ENOMEM, "mem:%s: out of memory", s->arg);
-	rc = open_store(m, o, bytes, err);
+	rc = open_store(m, o, &bytes, err);
 	if (rc) {
 		free(m);
 		return rc;

@@ -23,13 +23,14 @@ struct alignment {
 
 int file_size(const struct file *f, uint64_t *bytes)
 {
-	struct stat st;
+	struct statx sx;
 
 	if (f->block)
 		return ioctl(f->fd, BLKGETSIZE64, bytes) ? -errno : 0;
-	if (fstat(f->fd, &st))
+	/* As this host knows it: a stub looks while it takes over, and must not wait for a file server then. */
+	if (statx(f->fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_SIZE, &sx))
 		return -errno;
-	*bytes = (uint64_t)st.st_size;
+	*bytes = sx.stx_size;
 	return 0;
 }
 
@@ -74,6 +75,16 @@ static struct alignment direct_alignment(const struct file *f)
 	return probe_alignment(f->fd);
 }
 
+/* Whoever only looks says what there is to say, once when a disk is offered; those that serve it come and go. */
+static bool says(const struct file *f) { return f->queues == 0; }
+
+void file_not_direct(struct file *f)
+{
+	f->direct = false;
+	if (says(f))
+		log_info("%s: its file system has no direct I/O; going through the page cache", f->name);
+}
+
 /* Decides between direct and buffered. */
 static int find_alignment(struct file *f, bool must_direct, struct alignment *a, struct engine_error *err)
 {
@@ -87,11 +98,10 @@ static int find_alignment(struct file *f, bool must_direct, struct alignment *a,
 		return 0;
 	if (must_direct)
 		return engine_fail(err, -EINVAL, "%s: its file system has no direct I/O: leave out direct=on", f->name);
-	log_info("%s: its file system has no direct I/O; going through the page cache", f->name);
 	flags = fcntl(f->fd, F_GETFL);
 	if (flags < 0 || fcntl(f->fd, F_SETFL, flags & ~O_DIRECT))
 		return engine_fail(err, -errno, "%s: direct I/O cannot be turned off: %s", f->name, err_str(errno));
-	f->direct = false;
+	file_not_direct(f);
 	*a = (struct alignment){512, 1};
 	return 0;
 }
@@ -203,7 +213,7 @@ int file_geometry(struct file *f, bool must_direct, struct engine_error *err)
 	if (bytes < i->sector_size)
 		return engine_fail(err, -EINVAL, "%s: has %" PRIu64 " bytes, less than one sector of %" PRIu32, f->name,
 				   bytes, i->sector_size);
-	if (bytes % i->sector_size)
+	if (bytes % i->sector_size && says(f))
 		log_warn("%s: its last %" PRIu64 " bytes are not offered: the size is no multiple of the sector (%" PRIu32 ")",
 			 f->name, bytes % i->sector_size, i->sector_size);
 	i->sectors = bytes / i->sector_size * (i->sector_size / 512);

@@ -26,6 +26,7 @@ static inline struct file *to_file(struct engine *e) { return CONTAINER_OF(e, st
 
 /* Fills f->e.info. May take O_DIRECT back from the description, unless must_direct. */
 int file_geometry(struct file *f, bool must_direct, struct engine_error *err);
+void file_not_direct(struct file *f); /* goes through the page cache, and says so */
 int file_size(const struct file *f, uint64_t *bytes);
 
 /* In engine_file.c: the operations that do not depend on the method. */

@@ -1,26 +1,37 @@
-/* cli_act.c - what is done to a running device: kill, stop (freeze), restart, reset. */
+/* cli_act.c - what is done to a running device: kill, stop (freeze), restart, reset, resize. */
 #include "recovery/cli/cli.h"
 #include "recovery/ctl/ctl_client.h"
 #include "ring/base/err.h"
+#include "ring/base/spec.h"
+#include "ring/os/clock.h"
 
 #include <ctype.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+/* CLI_OK, or the exit status. */
+static int name_device(const struct cli *c, struct ctl_req *req, const char *vm, const char *vdev)
+{
+	int domid = cli_domid(c, vm);
+
+	if (domid < 0)
+		return CLI_FAILED;
+	req->domid = (uint32_t)domid;
+	return cli_devid(vdev, &req->devid) ? EXIT_USAGE : CLI_OK;
+}
+
 static int act(const struct cli *c, enum ctl_op op, const char *vm, const char *vdev, uint64_t arg)
 {
 	struct ctl_req req = {.op = op, .arg = arg};
 	struct ctl_reply reply = {0};
-	int domid = cli_domid(c, vm), sock, rc;
+	int sock, rc = name_device(c, &req, vm, vdev);
 
-	if (domid < 0)
-		return CLI_FAILED;
-	if (cli_devid(vdev, &req.devid))
-		return EXIT_USAGE;
-	req.domid = (uint32_t)domid;
+	if (rc)
+		return rc;
 	sock = cli_supervisor(c);
 	if (sock < 0)
 		return CLI_FAILED;
@@ -80,4 +91,54 @@ int cli_reset(struct cli *c, int argc, char **argv)
 	if (argc != 2)
 		return cli_usage("reset takes VM VDEV");
 	return act(c, CTL_RESET, argv[0], argv[1], 0);
+}
+
+/* What became of it. A stub that dies meanwhile is followed by one that has looked. */
+static int await_size(int events, const struct ctl_req *req)
+{
+	uint64_t until = clock_now() + CLI_DEADLINE_NS;
+	struct pollfd p = {.fd = events, .events = POLLIN};
+	struct ctl_event e;
+
+	while (clock_now() < until) {
+		if (poll(&p, 1, (int)((until - clock_now()) / NS_PER_MS) + 1) != 1 || ctl_client_event(events, &e) != 1)
+			break;
+		if (e.domid != req->domid || e.devid != req->devid)
+			continue;
+		if (e.kind == CTL_EV_NOTE)
+			return cli_fail("%s", e.text);
+		if (e.kind == CTL_EV_RESIZED || e.kind == CTL_EV_RESUMED) {
+			puts(e.kind == CTL_EV_RESIZED ? e.text : "its stub was replaced meanwhile, and has looked: see bulkhead status");
+			return CLI_OK;
+		}
+	}
+	return cli_fail("no answer: see bulkhead events --past 20");
+}
+
+int cli_resize(struct cli *c, int argc, char **argv)
+{
+	struct ctl_req req = {.op = CTL_RESIZE};
+	struct ctl_reply reply = {0};
+	int rc, sock, events;
+
+	if (argc != 2 && argc != 3)
+		return cli_usage("resize takes VM VDEV, and of a memory disk the SIZE");
+	if (argc == 3 && (spec_size(argv[2], &req.arg) || !req.arg))
+		return cli_usage("%s is no size; 64M, 2G and so on are", argv[2]);
+	rc = name_device(c, &req, argv[0], argv[1]);
+	if (rc)
+		return rc;
+	sock = cli_supervisor(c);
+	events = sock < 0 ? -1 : cli_supervisor(c);
+	if (events < 0)
+		return CLI_FAILED;
+	rc = ctl_client_events(events, 0, &reply);
+	if (rc >= 0)
+		rc = ctl_client_ask(sock, &req, &reply);
+	if (rc < 0)
+		return cli_fail("%s", reply.text[0] ? reply.text : err_str(rc));
+	if (!reply.text[0])
+		return await_size(events, &req);
+	puts(reply.text);
+	return CLI_OK;
 }

@@ -3,6 +3,7 @@
 #include "recovery/cli/cli_xen.h"
 #include "ring/base/err.h"
 #include "ring/hv/hub_client.h"
+#include "xenstore-glue/wire/xs_wire.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -55,11 +56,15 @@ int cli_domains(const struct cli *c, struct hub_dom **doms)
 int cli_domid(const struct cli *c, const char *name)
 {
 	struct hub_dom *doms;
-	int n = cli_domains(c, &doms), found = -ENOENT;
+	int n, found = -ENOENT;
 	char *end;
 	unsigned long number = strtoul(name, &end, 10);
 	bool by_number = *name && !*end;
 
+	/* The supervisor knows what it serves, also while xenstore is away. */
+	if (by_number && number < XS_DOMID_FIRST_RESERVED && cli_on_xen(c))
+		return (int)number;
+	n = cli_domains(c, &doms);
 	if (n < 0)
 		return n;
 	for (int i = 0; i < n && found < 0; i++)

@@ -14,7 +14,8 @@
 static json_t *dev_json(const struct ctl_dev *d)
 {
 	return json_pack("{s:s, s:i, s:s, s:i, s:s, s:i, s:i, s:I, s:I, s:f, s:I, s:I, s:I, s:I, s:I, s:I,"
-			 " s:{s:I, s:I, s:I}, s:I, s:I, s:I, s:i, s:i, s:b, s:s, s:s, s:s}",
+			 " s:{s:I, s:I, s:I}, s:I, s:I, s:I, s:i, s:i, s:b, s:s, s:s, s:s,"
+			 " s:I, s:I}",
 			 "domain", d->domain, "domid", (int)d->domid, "vdev", d->vdev, "devid", (int)d->devid,
 			 "state", ctl_state_name((enum ctl_state)d->state), "pid", d->pid, "standby_pid", d->standby_pid,
 			 "generation", (json_int_t)d->generation, "restarts", (json_int_t)d->restarts,
@@ -26,7 +27,8 @@ static json_t *dev_json(const struct ctl_dev *d)
 			 "uss_bytes", (json_int_t)d->uss_bytes, "standby_uss_bytes", (json_int_t)d->standby_uss_bytes,
 			 "size_bytes", (json_int_t)d->size_bytes, "queues", (int)d->nqueues,
 			 "ring_pages", (int)d->ring_pages, "read_only", (int)d->read_only, "params", d->spec,
-			 "confinement", d->confinement, "text", d->text);
+			 "confinement", d->confinement, "text", d->text,
+			 "grants_mapped", (json_int_t)d->grants_mapped, "grants_max", (json_int_t)d->grants_max);
 }
 
 static void print_json(const struct ctl_dev *devs, int n)
@@ -42,18 +44,21 @@ static void print_json(const struct ctl_dev *devs, int n)
 
 static void print_table(const struct ctl_dev *devs, int n)
 {
-	printf("%-12s %-6s %-10s %8s %4s %8s %9s %10s %6s %9s %9s %8s %8s %9s\n", "VM", "VDEV", "STATE", "PID", "GEN",
-	       "RESTARTS", "OUTAGE", "REQUESTS", "ERRORS", "READ", "WRITTEN", "P50", "P99", "MEMORY");
+	printf("%-12s %-6s %-10s %8s %4s %8s %9s %10s %6s %9s %9s %8s %8s %9s %11s\n", "VM", "VDEV", "STATE", "PID", "GEN",
+	       "RESTARTS", "OUTAGE", "REQUESTS", "ERRORS", "READ", "WRITTEN", "P50", "P99", "MEMORY", "MAPPED");
 	for (int i = 0; i < n; i++) {
 		const struct ctl_dev *d = &devs[i];
+		char mapped[48];
 
-		printf("%-12s %-6s %-10s %8d %4llu %8llu %9s %10llu %6llu %9s %9s %8s %8s %9s\n", d->domain, d->vdev,
+		snprintf(mapped, sizeof(mapped), "%llu/%llu", (unsigned long long)d->grants_mapped, (unsigned long long)d->grants_max);
+		printf("%-12s %-6s %-10s %8d %4llu %8llu %9s %10llu %6llu %9s %9s %8s %8s %9s %11s\n", d->domain, d->vdev,
 		       ctl_state_name((enum ctl_state)d->state), d->pid, (unsigned long long)d->generation,
 		       (unsigned long long)d->restarts,
 		       d->last_outage_ns ? cli_time_us((d->last_outage_ns + 500) / 1000) : "-",
 		       (unsigned long long)d->requests, (unsigned long long)d->errors, cli_bytes(d->bytes_read),
 		       cli_bytes(d->bytes_written), d->requests ? cli_time_us(d->lat_p50_us) : "-",
-		       d->requests ? cli_time_us(d->lat_p99_us) : "-", d->uss_bytes ? cli_bytes(d->uss_bytes) : "-");
+		       d->requests ? cli_time_us(d->lat_p99_us) : "-", d->uss_bytes ? cli_bytes(d->uss_bytes) : "-",
+		       d->grants_max ? mapped : "-");
 		if (d->text[0])
 			printf("%-12s %-6s   %s\n", "", "", d->text);
 	}

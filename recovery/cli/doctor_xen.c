@@ -76,10 +76,39 @@ static void kernel_backend(struct doctor *d)
 	globfree(&g);
 }
 
+/* Xen tells it in its own file system only, and only the control domain. 0: it can not be read. */
+static unsigned long maptrack_frames(const struct doctor *d)
+{
+	FILE *f = d->root[0] ? NULL : popen("xenhypfs cat /params/gnttab_max_maptrack_frames 2>/dev/null", "re");
+	unsigned long n = 0;
+
+	if (f && fscanf(f, "%lu", &n) != 1)
+		n = 0;
+	if (f)
+		pclose(f);
+	return n;
+}
+
+static void maptrack(struct doctor *d)
+{
+	unsigned long n = maptrack_frames(d);
+	struct doctor_point *p;
+
+	if (n) {
+		doctor_say(d, "maptrack", DOCTOR_OK, false,
+			   "%lu frames: this domain may map %lu pages (%lu MiB) of guests; what is more is copied (MAPPED in bulkhead status)", n,
+			   n * MAPTRACK_PER_FRAME, n * MAPTRACK_PER_FRAME / 256);
+		return;
+	}
+	p = doctor_say(d, "maptrack", DOCTOR_UNKNOWN, false,
+		       "how many grants this domain may map is Xen's to say: by default %u frames, %u pages (%u MiB) in all",
+		       MAPTRACK_DEFAULT, MAPTRACK_DEFAULT * MAPTRACK_PER_FRAME, MAPTRACK_DEFAULT * MAPTRACK_PER_FRAME / 256);
+	snprintf(p->todo, sizeof(p->todo), "ask: xenhypfs cat /params/gnttab_max_maptrack_frames; more by Xen's option of that name");
+}
+
 static void limits(struct doctor *d)
 {
 	char limit[32];
-	struct doctor_point *p;
 
 	doctor_read(d, "/sys/module/xen_gntdev/parameters/limit", limit, sizeof(limit));
 	if (limit[0])
@@ -87,10 +116,7 @@ static void limits(struct doctor *d)
 			   "at most %s grants in one call; a ring needs up to %u", limit, HV_RING_PAGES_MAX);
 	else
 		doctor_say(d, "gntdev-limit", DOCTOR_UNKNOWN, false, "xen_gntdev says no limit of its own");
-	p = doctor_say(d, "maptrack", DOCTOR_UNKNOWN, false,
-		       "how many grants this domain may map is Xen's to say: by default %u frames, %u pages (%u MiB) in all",
-		       MAPTRACK_DEFAULT, MAPTRACK_DEFAULT * MAPTRACK_PER_FRAME, MAPTRACK_DEFAULT * MAPTRACK_PER_FRAME / 256);
-	snprintf(p->todo, sizeof(p->todo), "ask: xenhypfs cat /params/gnttab_max_maptrack_frames; more by Xen's option of that name");
+	maptrack(d);
 }
 
 void doctor_xen(struct doctor *d)

@@ -30,6 +30,7 @@ static const struct command {
 	{"kill", "VM VDEV [--signal NAME]", "kill the stub of a disk, to see what happens", cli_kill},
 	{"stop", "VM VDEV", "freeze the stub of a disk, as a hang would", cli_stop},
 	{"restart", "VM VDEV", "replace the stub in an orderly way", cli_restart},
+	{"resize", "VM VDEV [SIZE]", "look at the size of its storage again; SIZE: of a memory disk", cli_resize},
 	{"doctor", "[--provider NAME] [--uid-base N]", "what this host has and lacks, and what to do", cli_doctor},
 	{"reset", "VM VDEV", "end the state broken or failed: a new connection", cli_reset},
 };

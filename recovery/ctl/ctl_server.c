@@ -103,7 +103,7 @@ static void serve(struct client *c, const struct ctl_req *req)
 
 		c->events = true;
 		c->next = s->nevents - past;
-	} else if (req->op == CTL_KILL || req->op == CTL_RESTART || req->op == CTL_RESET) {
+	} else if (req->op >= CTL_KILL && req->op <= CTL_RESIZE) {
 		r.rc = s->ops->act(s->arg, req, r.text, sizeof(r.text));
 	} else {
 		r.rc = -EINVAL;

@@ -55,7 +55,8 @@ const char *ctl_state_name(enum ctl_state s);
 	X(REMOVED, "removed")              \
 	X(STORE_LOST, "store-lost")        \
 	X(STORE_BACK, "store-back")        \
-	X(NOTE, "note")
+	X(NOTE, "note")                    \
+	X(RESIZED, "resized")
 enum ctl_event_kind {
 #define X(sym, name) CTL_EV_##sym,
 	CTL_EVENTS_LIST(X)
@@ -88,6 +89,8 @@ enum ctl_op {
 	CTL_KILL,      /* arg = signal (9, 11, 19 = hang): to the stub, for trying things out */
 	CTL_RESTART,   /* planned: drain, then resume in a new stub; also ends failed */
 	CTL_RESET,     /* ends broken or failed: fence, forget the connection, state 6, offer anew */
+	CTL_RESIZE,    /* looks at the storage's size; arg = bytes of a memory disk, or 0. The event RESIZED, or NOTE, tells what came of
+			  it, unless the reply's text says why it is not now */
 };
 #define CTL_ALL UINT32_MAX
 #define CTL_EVENTS_PAST 256u
@@ -105,7 +108,7 @@ struct ctl_reply {
 	int32_t rc;
 	uint32_t count;
 	uint64_t arg;
-	char text[240]; /* one clear line when rc < 0 */
+	char text[240]; /* one clear line when rc < 0; of RESIZE, also otherwise */
 };
 
 struct ctl_dev {
@@ -122,7 +125,7 @@ struct ctl_dev {
 	uint64_t lat_p50_us, lat_p99_us, lat_max_us; /* upper bounds of histogram buckets */
 	uint64_t uss_bytes, standby_uss_bytes;	     /* private memory */
 	uint64_t size_bytes;
-	uint64_t pad;
+	uint64_t grants_mapped, grants_max; /* the guest's pages that its stub has mapped now, at most */
 	char vdev[16], domain[64];
 	char spec[256];	    /* cut with "..." when longer */
 	char text[160];	    /* why, in states broken, failed, fencing */

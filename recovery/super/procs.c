@@ -1,5 +1,7 @@
 #include "recovery/super/procs.h"
 
+#include "ring/os/clock.h"
+
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -125,4 +127,24 @@ int procs_sched(pid_t pid, struct procs_sched *out)
 			add_thread(pid, atoi(e->d_name), out);
 	closedir(d);
 	return 0;
+}
+
+unsigned procs_stolen(uint64_t *ns, unsigned n)
+{
+	FILE *f = fopen("/proc/stat", "re");
+	char line[256];
+	unsigned cpu, filled = 0;
+	uint64_t ticks;
+
+	/* The lines of CPUs come first; those that are offline are left out. */
+	while (f && fgets(line, sizeof(line), f) && strncmp(line, "cpu", 3) == 0) {
+		if (sscanf(line, "cpu%u %*u %*u %*u %*u %*u %*u %*u %" SCNu64, &cpu, &ticks) != 2 || cpu >= n || cpu < filled)
+			continue;
+		while (filled < cpu)
+			ns[filled++] = 0;
+		ns[filled++] = ticks * (NS_PER_S / (uint64_t)sysconf(_SC_CLK_TCK));
+	}
+	if (f)
+		fclose(f);
+	return filled;
 }

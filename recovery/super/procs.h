@@ -21,4 +21,7 @@ struct procs_sched {
 /* 0 or a negative errno. */
 int procs_sched(pid_t pid, struct procs_sched *out);
 
+/* What a hypervisor kept each CPU from running, by its number, in ns; n: places. How many were filled in (0: /proc says nothing). */
+unsigned procs_stolen(uint64_t *ns, unsigned n);
+
 #endif

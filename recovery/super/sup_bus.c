@@ -229,6 +229,8 @@ static void appeared(struct sup_dev *d)
 	rc = xenbus_end_open(&cfg, &d->end);
 	if (rc)
 		log_error("%s: %s: this device is not served", path, err_str(rc));
+	if (cfg.connected && d->class->found)
+		d->class->found(d, path);
 }
 
 static struct dev_id id_of(const struct kind *k, uint32_t domid, uint32_t devid)
@@ -447,10 +449,39 @@ bool sup_bus_refuse(struct sup_dev *d, bool passes)
 
 bool sup_bus_waits(const struct sup_dev *d) { return d->end && xenbus_end_phase(d->end) == XENBUS_B_CONNECTING; }
 
+/* What may have changed since it was offered. */
+static const struct xs_kvs *up_keys(const struct sup_dev *d)
+{
+	struct xs_kvs *kvs = &d->sup->bus->kvs;
+
+	kvs->n = 0;
+	if (d->class->up_keys)
+		d->class->up_keys(d, kvs);
+	return kvs;
+}
+
 void sup_bus_online(struct sup_dev *d)
 {
 	if (sup_bus_waits(d))
-		xenbus_end_up(d->end, NULL);
+		xenbus_end_up(d->end, up_keys(d));
+}
+
+void sup_bus_rewrite(struct sup_dev *d)
+{
+	enum xenbus_phase at = d->end ? xenbus_end_phase(d->end) : XENBUS_B_GONE;
+
+	if (at == XENBUS_B_WAIT || at == XENBUS_B_CONNECTED || at == XENBUS_B_MET)
+		xenbus_end_rewrite(d->end, up_keys(d));
+}
+
+/* And the directory of all such devices of the domain: whatever is in it was put back by us. */
+static void remove_put_back(struct sup_dev *d)
+{
+	char path[XS_PATH_SIZE];
+
+	snprintf(path, sizeof(path), "%s", xenbus_end_path(d->end));
+	*strrchr(path, '/') = '\0';
+	xsc_rm(d->sup->bus->xs, 0, path, NULL, NULL);
 }
 
 /* A device without a connection whose domain is gone: the image is free, whenever a toolstack takes the nodes away, and where
@@ -460,7 +491,7 @@ static void for_nobody(struct sup_dev *d)
 	sup_offer_stop(d);
 	d->class->release(d);
 	if (d->put_back && d->end)
-		xsc_rm(d->sup->bus->xs, 0, xenbus_end_path(d->end), NULL, NULL);
+		remove_put_back(d);
 }
 
 void sup_bus_closed(struct sup_dev *d)

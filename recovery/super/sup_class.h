@@ -47,6 +47,10 @@ struct sup_class {
 	/* Nodes to be written with state 2, and in its place when it is refused. */
 	int (*offer_keys)(const struct sup_dev *d, struct xs_kvs *kvs);
 	void (*refuse_keys)(const struct sup_dev *d, struct xs_kvs *kvs);
+	/* With state 4, what may have changed since the offer; and with sup_bus_rewrite(). NULL: nothing. */
+	void (*up_keys)(const struct sup_dev *d, struct xs_kvs *kvs);
+	/* It is connected, and our end of its nodes is at path: looks for what a predecessor did not finish. NULL: nothing. */
+	void (*found)(struct sup_dev *d, const char *path);
 
 	/* The frontend asks: what is of this kind goes into d->conn. One line in err. */
 	int (*ask)(struct sup_dev *d, const struct xs_kvs *peer, char *err, size_t size);

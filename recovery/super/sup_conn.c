@@ -12,6 +12,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#define MAPTRACK_PAGES (1024u * 256u) /* frames, each of so many mappings */
+
 int sup_journal_path(const struct sup_dev *d, char path[STUB_PATH_MAX])
 {
 	char name[64];
@@ -180,6 +182,23 @@ static void close_ports(struct sup_dev *d)
 
 /* ---- the whole */
 
+/* Of all that is connected. The limit itself is told to nobody but by xenhypfs, so this goes by Xen's own default. */
+static void warn_of_maptrack(struct sup *s)
+{
+	const struct sup_group *g;
+	const struct sup_dev *d;
+	uint64_t all = 0;
+
+	LIST_FOREACH(g, &s->groups, link)
+		LIST_FOREACH(d, &g->devs, link)
+			all += d->nports ? conn_grants_max(&d->conn) : 0;
+	if (all <= MAPTRACK_PAGES || s->maptrack_said || strcmp(s->o.provider, "xen") != 0)
+		return;
+	s->maptrack_said = true;
+	log_warn("the disks may keep %" PRIu64 " pages mapped, more than Xen's default of %u (gnttab_max_maptrack_frames, see bulkhead doctor): "
+		 "what can not be mapped is copied", all, MAPTRACK_PAGES);
+}
+
 void sup_conn_record(struct sup_dev *d)
 {
 	struct conn_id *c = &d->conn;
@@ -211,6 +230,7 @@ int sup_conn_make(struct sup_dev *d, char *err, size_t size)
 		sup_conn_forget(d);
 	else
 		sup_conn_deposit(d);
+	warn_of_maptrack(d->sup);
 	return rc;
 }
 

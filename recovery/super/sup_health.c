@@ -2,6 +2,19 @@
 
 #include "ring/base/base.h"
 
+void health_stolen(struct health_steal *s, const uint64_t *ns, unsigned n)
+{
+	uint64_t worst = 0;
+
+	for (unsigned i = 0; i < n; i++) {
+		if (s->seen[i] && ns[i] > s->of[i])
+			worst = MAX(worst, ns[i] - s->of[i]);
+		s->of[i] = ns[i];
+		s->seen[i] = true;
+	}
+	s->total += worst;
+}
+
 static bool awake(const struct health *h) { return h->turn & 1; }
 
 /* A poke would be due now; its time of waiting is noted with it. */
@@ -27,6 +40,7 @@ static enum health_verdict unanswered(struct health *h, const struct health_samp
 		return HEALTH_OK;
 	if (s->runnable)
 		waited = MAX(waited, passed - MIN(passed, s->cpu_run_ns - h->poke_run));
+	waited += s->stolen_ns - h->poke_stolen;
 	waited = MIN(MIN(waited, passed), HEALTH_STARVED_NS);
 	return passed - waited >= hang_ns ? HEALTH_HUNG : HEALTH_OK;
 }
@@ -62,6 +76,7 @@ enum health_verdict health_step(struct health *h, const struct health_sample *s,
 	h->poked_at = s->now;
 	h->poke_wait = s->cpu_wait_ns;
 	h->poke_run = s->cpu_run_ns;
+	h->poke_stolen = s->stolen_ns;
 	return HEALTH_POKE;
 }
 

@@ -3,7 +3,8 @@
  * A worker's turn counter is odd while it is awake. Awake and unmoved for `hang_ns`, it is poked: one byte, which it must
  * answer; asleep, it is poked once in HEALTH_IDLE_NS. From the poke on it has another `hang_ns` of time in which it could
  * have run: what its threads waited for a CPU is taken off, but never more than HEALTH_STARVED_NS in all. The kernel counts
- * a wait when it is over; so of a process that is runnable now, only what it ran counts.
+ * a wait when it is over; so of a process that is runnable now, only what it ran counts. What a hypervisor kept a CPU from
+ * running (steal) is taken off as well: which CPU a worker was on is not known, so it counts as having been on the worst.
  * Storage that is slow is no fault: a worker that waits for it sleeps or goes on turning, and answers.
  * A worker that turns, has nothing in its engine, and yet has an oldest request that it does not answer for
  * HEALTH_LIVELOCK_NS is caught as well (not while it waits for a fence).
@@ -31,7 +32,7 @@ enum health_verdict {
 struct health {
 	bool seen, poked;
 	uint64_t turn, moved_at;      /* last turn seen, and since when */
-	uint64_t poked_at, poke_wait, poke_run; /* time, and the waiting and running time of then */
+	uint64_t poked_at, poke_wait, poke_run, poke_stolen; /* time, and the waiting, running and stolen time of then */
 	uint64_t answered_at;
 	uint64_t oldest, oldest_since;
 };
@@ -40,10 +41,21 @@ struct health_sample {
 	uint64_t now, turn;
 	uint64_t oldest_taken, engine_outstanding; /* jrnl_stats */
 	uint64_t cpu_wait_ns, cpu_run_ns; /* of all its threads, ever growing; needed only when health_wants_wait() */
+	uint64_t stolen_ns;   /* struct health_steal; needed then, too */
 	bool runnable;	      /* one of its threads runs or waits for a CPU now; needed then, too */
 	bool answered;	      /* a byte came back since the last sample */
 	bool fencing;
 };
+
+#define HEALTH_CPUS 512u
+/* From what each CPU lost to one time in which no worker could have run; zero-initialised. */
+struct health_steal {
+	uint64_t of[HEALTH_CPUS]; /* as last seen */
+	bool seen[HEALTH_CPUS];
+	uint64_t total; /* ever growing */
+};
+/* ns: what each CPU has lost up to now; n: how many, at most HEALTH_CPUS. One that is seen for the first time adds nothing. */
+void health_stolen(struct health_steal *s, const uint64_t *ns, unsigned n);
 
 /* Whether the next sample needs cpu_wait_ns, which costs a look at /proc. */
 bool health_wants_wait(const struct health *h, uint64_t now, uint64_t hang_ns);

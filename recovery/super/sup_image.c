@@ -5,8 +5,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <linux/fs.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -117,6 +119,16 @@ int image_memory(const char *path, uint64_t bytes, struct image *out, char *err,
 	if (fd >= 0)
 		close(fd);
 	return -EIO;
+}
+
+int image_size(int fd, uint64_t *bytes)
+{
+	struct statx sx;
+
+	if (statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_TYPE | STATX_SIZE, &sx))
+		return -errno;
+	*bytes = sx.stx_size;
+	return S_ISBLK(sx.stx_mode) && ioctl(fd, BLKGETSIZE64, bytes) ? -errno : 0;
 }
 
 bool image_busy(int fd)

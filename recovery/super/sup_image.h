@@ -27,6 +27,8 @@ int image_reserve(const char *path, enum image_mode mode, struct image *out, cha
 /* Ends the reservation at once, whoever else holds this description as well (the keeper closes it a moment later), and closes
  * fd. */
 void image_release(int fd);
+/* How long it is, as this host knows it: never waits. 0 or negative errno. */
+int image_size(int fd, uint64_t *bytes);
 /* I/O of some stub, living or dead, may still run on what fd is open on. */
 bool image_busy(int fd);
 /* Makes (or opens again) the store of a memory disk. */

@@ -9,7 +9,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 
-static void up(struct sup_proc *p, unsigned slot, uint64_t generation, uint64_t at)
+static void up(struct sup_proc *p, unsigned slot, uint64_t generation, uint64_t at, uint64_t sectors)
 {
 	struct sup_dev *d = p->dev[slot].dev;
 	bool first = !d->connected;
@@ -20,6 +20,7 @@ static void up(struct sup_proc *p, unsigned slot, uint64_t generation, uint64_t 
 	d->up_since = clock_now();
 	if (d->died_at)
 		d->last_outage = at > d->died_at ? at - d->died_at : 0;
+	sup_resize_serves(d, sectors); /* before the guest is told that it is connected */
 	sup_dev_event(d, first ? SUP_EV_CONNECTED : SUP_EV_RESUMED);
 	sup_dev_save(d);
 }
@@ -68,7 +69,7 @@ static void from_active(struct sup_proc *p, unsigned slot, const struct stub_msg
 	case STUB_RESUMED:
 		if (p->dev[slot].said)
 			break;
-		up(p, slot, m->generation, m->type == STUB_RESUMED ? m->at[STUB_AT_UP] : clock_now());
+		up(p, slot, m->generation, m->type == STUB_RESUMED ? m->at[STUB_AT_UP] : clock_now(), m->arg[2]);
 		if (m->type == STUB_RESUMED)
 			say_resumed(d, m, p);
 		break;
@@ -93,6 +94,9 @@ static void from_active(struct sup_proc *p, unsigned slot, const struct stub_msg
 		break;
 	case STUB_POISON:
 		sup_note(d, CTL_EV_POISON, "%s", m->text);
+		break;
+	case STUB_RESIZED:
+		sup_resize_said(d, m);
 		break;
 	case STUB_READY: /* it got its GO before it was */
 		break;
@@ -169,5 +173,5 @@ void sup_msg_drain(struct sup_proc *p)
 
 void sup_dev_assume_resumed(struct sup_proc *p, unsigned slot)
 {
-	up(p, slot, sup_journal_generation(p->dev[slot].dev), clock_now());
+	up(p, slot, sup_journal_generation(p->dev[slot].dev), clock_now(), 0);
 }

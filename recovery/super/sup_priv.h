@@ -148,6 +148,8 @@ struct sup_dev {
 	uint64_t asked; /* when its offer was asked for */
 	bool gone; /* freed already, but for the work below */
 	uint64_t generation, restarts, died_at, last_outage, up_since;
+	uint64_t size_looked_at, size_seen; /* by us, at the image: when, and how many bytes */
+	bool size_asked; /* the stub, for what it serves */
 	char text[160];
 	struct loop_work save;
 };
@@ -170,7 +172,9 @@ struct sup {
 	LIST_HEAD(, sup_held) held;
 	struct sup_blank blank[SUP_CLASSES];
 	uint64_t serial;
-	bool stopping;
+	bool stopping, maptrack_said;
+	struct health_steal steal;
+	uint64_t steal_at; /* when it was read */
 };
 
 /* The user that stubs of this domain run as; 0: our own. */
@@ -223,6 +227,13 @@ void sup_vbd_offer_stop(struct sup_dev *d); /* a probe under way is killed */
 void sup_vbd_reserve(struct sup_dev *d);    /* again, for a connection that lives: the keeper has lost the reservation */
 int sup_vbd_options(struct sup_dev *d);	    /* only the options of wanted.params; on failure d->text says why */
 void sup_vbd_release(struct sup_dev *d);    /* the reservation goes; mem: its store as well */
+
+/* sup_resize.c - a disk whose storage grows or shrinks */
+void sup_resize_look(struct sup_dev *d, uint64_t now); /* of a device that is served; seldom, and never waits */
+void sup_resize_serves(struct sup_dev *d, uint64_t sectors); /* what a stub says that begins to serve */
+void sup_resize_said(struct sup_dev *d, const struct stub_msg *m); /* RESIZED */
+/* bytes 0: only looks; else for a memory disk. 0, text then says what it waits for, or is empty; or negative errno with text. */
+int sup_resize(struct sup_dev *d, uint64_t bytes, char *text, size_t size);
 
 /* sup_twin.c - two domains of one VM, during a migration */
 /* The other domain's reservation of this image, shared: a descriptor; -EAGAIN: it is not for d to have. */
@@ -319,6 +330,7 @@ void sup_bus_offer(struct sup_dev *d);	/* the answer to PREPARE: state 2 */
 bool sup_bus_refuse(struct sup_dev *d, bool passes);
 bool sup_bus_waits(const struct sup_dev *d); /* the frontend waits for state 4 */
 void sup_bus_online(struct sup_dev *d); /* state 4 */
+void sup_bus_rewrite(struct sup_dev *d); /* what may change (up_keys), and the state once more: the frontend looks at it again */
 void sup_bus_closed(struct sup_dev *d); /* state 6, also when the frontend did not ask */
 void sup_bus_domain_gone(struct sup_dev *d);
 void sup_bus_gone(struct sup_dev *d); /* its nodes are: the connection ends, and d with it, maybe at once */

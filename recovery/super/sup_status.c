@@ -53,6 +53,7 @@ static void add_stats(const struct sup_dev *d, struct ctl_dev *c)
 		c->bytes_written += st.bytes_written;
 		c->replayed += st.replayed;
 		c->inflight += st.engine_outstanding;
+		c->grants_mapped += st.grants_mapped + d->conn.ring_pages;
 		for (unsigned i = 0; i < JRNL_HIST; i++)
 			hist[i] += st.hist[i];
 	}
@@ -99,6 +100,7 @@ static void fill(struct sup_dev *d, struct ctl_dev *c)
 	c->restarts = d->restarts;
 	c->last_outage_ns = d->last_outage;
 	c->up_since = d->up_since;
+	c->grants_max = d->nports ? conn_grants_max(&d->conn) : 0;
 	if (g->active && sup_dev_runs(d)) {
 		c->pid = g->active->pid;
 		c->uss_bytes = procs_uss(c->pid);
@@ -196,6 +198,8 @@ static int act(void *arg, const struct ctl_req *req, char *text, size_t size)
 		return kill_stub(d, req->arg, text, size);
 	case CTL_RESTART:
 		return restart(d, text, size);
+	case CTL_RESIZE:
+		return sup_resize(d, req->arg, text, size);
 	default:
 		return reset(d, text, size);
 	}

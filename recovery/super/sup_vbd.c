@@ -3,8 +3,11 @@
 
 #include "ring/base/log.h"
 #include "xenstore-glue/bus/dev_admin.h"
+#include "xenstore-glue/wire/xs_path.h"
 
+#include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -62,6 +65,32 @@ static int offer_keys(const struct sup_dev *d, struct xs_kvs *kvs)
 
 /* If it is not there, that fails as well. */
 static void refuse_keys(const struct sup_dev *d, struct xs_kvs *kvs) { put_script(d, kvs, false); }
+
+/* As xen-blkback does it: the frontend reads the size again when Connected is written again. */
+static void up_keys(const struct sup_dev *d, struct xs_kvs *kvs)
+{
+	xs_kv_set(kvs, "sectors", "%" PRIu64, d->vbd.offer.sectors);
+	if (strncmp(d->vbd.wanted.params, "mem:", 4) == 0) /* which says the size, too */
+		xs_kv_set(kvs, "params", "%s", d->vbd.wanted.params);
+}
+
+/* A predecessor may have died between a new size and the frontend's hearing of it. */
+static void sectors_read(void *arg, int rc, const char *data, size_t len)
+{
+	struct sup_dev *d = (struct sup_dev *)arg;
+
+	(void)len;
+	if (!rc && strtoull(data, NULL, 10) != d->vbd.offer.sectors)
+		sup_bus_rewrite(d);
+}
+
+static void found(struct sup_dev *d, const char *path)
+{
+	char node[XS_PATH_SIZE];
+
+	if (xs_path_join(node, path, "sectors") == 0)
+		xsc_read(sup_bus_store(d->sup), 0, node, sectors_read, d);
+}
 
 static void put_back(struct sup_dev *d, unsigned back_state, unsigned front_state, xsc_done_fn *fn)
 {
@@ -189,6 +218,8 @@ const struct sup_class sup_vbd_class = {
 	.deposit = deposit,
 	.offer_keys = offer_keys,
 	.refuse_keys = refuse_keys,
+	.up_keys = up_keys,
+	.found = found,
 	.ask = ask,
 	.journal_bytes = journal_bytes,
 	.queue_offset = queue_offset,

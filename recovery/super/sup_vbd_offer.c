@@ -19,7 +19,9 @@
 #include <unistd.h>
 #include <xen/io/blkif.h>
 
-#define POLL_US 200u		/* poll-us= where it is not given: what fast storage takes */
+#define POLL_US 200u		/* poll-us= where it is not given: what fast storage takes, */
+#define POLL_CALLS 100u		/* or as long as so many system calls: under emulation a sleep costs a handful of slow ones */
+#define POLL_MAX_US 5000u
 #define QUEUES_MIN 4u
 #define MAX_INDIRECT 256u
 
@@ -297,6 +299,23 @@ static int stub_spec(struct sup_dev *d, const struct spec *sp)
 	return snprintf(d->vbd.spec + n, sizeof(d->vbd.spec) - n, ",sqpoll=off") < (int)(sizeof(d->vbd.spec) - n) ? 0 : -ENAMETOOLONG;
 }
 
+/* The least of a few tries, since anything may come between. */
+static uint64_t default_poll_us(void)
+{
+	static uint64_t us;
+	uint64_t least = NS_PER_MS;
+
+	if (us)
+		return us;
+	for (int i = 0; i < 16; i++) {
+		uint64_t from = clock_now();
+
+		(void)getppid();
+		least = MIN(least, clock_now() - from);
+	}
+	return us = MIN(MAX(POLL_US, POLL_CALLS * least / NS_PER_US), POLL_MAX_US);
+}
+
 static int parse(struct sup_dev *d, struct spec *sp)
 {
 	int rc = spec_parse(d->vbd.wanted.params, sp);
@@ -305,7 +324,7 @@ static int parse(struct sup_dev *d, struct spec *sp)
 		sup_dev_text(d, "'%s' names no storage: an absolute PATH or ENGINE:ARGUMENT is meant", d->vbd.wanted.params);
 		return rc;
 	}
-	rc = sup_offer_options(d, sp, POLL_US);
+	rc = sup_offer_options(d, sp, default_poll_us());
 	return rc ? rc : stub_spec(d, sp);
 }
 

@@ -7,6 +7,8 @@
 #include <errno.h>
 #include <unistd.h>
 
+#define STEAL_NS (2 * NS_PER_MS)
+
 static void look(struct loop_timer *t);
 
 static void again(struct sup_proc *p, uint64_t at) { loop_timer_start(p->sup->loop, &p->health, at, look); }
@@ -52,6 +54,18 @@ static uint64_t outstanding(const struct sup_dev *d)
 	return n;
 }
 
+/* Many workers ask at the same time, and /proc/stat is long. */
+static uint64_t stolen(struct sup *s, uint64_t now)
+{
+	uint64_t ns[HEALTH_CPUS];
+
+	if (now - s->steal_at >= STEAL_NS) {
+		s->steal_at = now;
+		health_stolen(&s->steal, ns, procs_stolen(ns, HEALTH_CPUS));
+	}
+	return s->steal.total;
+}
+
 /* One worker. False: it was killed. */
 static bool check(struct sup_proc *p, unsigned slot, unsigned q, uint64_t now, uint64_t *next)
 {
@@ -73,6 +87,7 @@ static bool check(struct sup_proc *p, unsigned slot, unsigned q, uint64_t now, u
 		s.cpu_wait_ns = sched.wait_ns;
 		s.cpu_run_ns = sched.run_ns;
 		s.runnable = sched.runnable;
+		s.stolen_ns = stolen(p->sup, now);
 	}
 	switch (health_step(h, &s, d->hang_ns)) {
 	case HEALTH_OK:
@@ -98,10 +113,13 @@ static void look(struct loop_timer *t)
 
 	if (p->draining)
 		return; /* that has a deadline of its own */
-	for (unsigned i = 0; i < p->ndevs; i++)
+	for (unsigned i = 0; i < p->ndevs; i++) {
 		for (unsigned q = 0; q < CONN_QUEUES_MAX && p->dev[i].dev && p->dev[i].poke[q] >= 0; q++)
 			if (!check(p, i, q, now, &next))
 				return;
+		if (p->dev[i].dev && !p->standby)
+			sup_resize_look(p->dev[i].dev, now);
+	}
 	again(p, MAX(next, now + NS_PER_MS));
 }
 

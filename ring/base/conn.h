@@ -67,4 +67,12 @@ struct conn_id {
 };
 static_assert(sizeof(struct conn_id) == 72 + 16 * 72, "conn_id has no padding");
 
+#define CONN_KEPT_GRANTS 1056u /* pages that a queue keeps mapped for each page of its ring, as Linux's backend does for a ring of one */
+
+/* The most pages of its guest that a stub of this connection has mapped: rings, and with persistent grants data. */
+static inline uint64_t conn_grants_max(const struct conn_id *c)
+{
+	return (uint64_t)c->nqueues * c->ring_pages * (1 + (c->features & CONN_PERSISTENT ? CONN_KEPT_GRANTS : 0));
+}
+
 #endif

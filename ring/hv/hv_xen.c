@@ -377,9 +377,9 @@ static int op_domain_state(struct hv *hv, hv_domid_t dom)
 	if (!x->ctrl)
 		return -EPERM;
 	n = xc_domain_getinfo(x->ctrl, dom, 1, &info);
-	if (n < 0)
+	if (n < 0 && errno != ESRCH) /* it says that of a domain behind the last one */
 		return -errno;
-	if (n == 0 || info.domid != dom)
+	if (n <= 0 || info.domid != dom)
 		return 0;
 	return info.dying || info.shutdown ? -ESHUTDOWN : 1;
 }

@@ -85,8 +85,8 @@ struct stub_adopt {
 enum stub_msg_type {
 	/* stub -> supervisor */
 	STUB_READY = 1,	/* standby: everything open and mapped */
-	STUB_CONNECTED,	/* fresh: header written, taking requests; state 4 may be written */
-	STUB_RESUMED,	/* resumed: taking requests. arg[0] re-answered, arg[1] to be redone, at[] */
+	STUB_CONNECTED,	/* fresh: header written, taking requests; state 4 may be written. arg[2] sectors, as in RESIZED */
+	STUB_RESUMED,	/* resumed: taking requests. arg[0] re-answered, arg[1] to be redone, arg[2] sectors, at[] */
 	STUB_FENCING,	/* waits for the storage to let go the former generation; arg[0] requests that wait */
 	STUB_FENCED,	/* it did; arg[0] ns it took */
 	STUB_BROKEN,	/* the guest's fault or a corrupted journal: halted, nothing is answered. arg[0] enum stub_broken, text */
@@ -96,10 +96,12 @@ enum stub_msg_type {
 	STUB_DRAINED,	/* after DRAIN: all that was taken is answered (or time was up); it exits */
 	STUB_BLANK,	/* blank: ready to be given a record */
 	STUB_CARRIER,	/* of a vif: arg[0] 0: its guest has posted no buffers for stall_ms, 1: it has again */
+	STUB_RESIZED,	/* after RESIZE: arg[0] sectors of 512 that are served from now on; arg[1] errno: why they are the former ones, text */
 	/* supervisor -> stub */
 	STUB_GO = 32,	/* standby: take over. arg[0] bit per device index: own_fault */
 	STUB_DRAIN,	/* take no more, answer what was taken within arg[0] ns, exit */
 	STUB_RATE,	/* of a vif, dev: arg[0] rate_bytes, arg[1] rate_us from now on; to a standby, too */
+	STUB_RESIZE,	/* to the active one, of device dev: look at the storage's size again */
 };
 
 /* The way of a stub to its first request, in monotonic ns: what an outage is made of. */

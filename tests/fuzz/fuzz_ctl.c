@@ -39,7 +39,7 @@ static int status(void *arg, const struct ctl_req *req, struct ctl_dev **out, ch
 static int act(void *arg, const struct ctl_req *req, char *text, size_t size)
 {
 	(void)arg;
-	CHECK(req->op == CTL_KILL || req->op == CTL_RESTART || req->op == CTL_RESET);
+	CHECK(req->op == CTL_KILL || req->op == CTL_RESTART || req->op == CTL_RESET || req->op == CTL_RESIZE);
 	acts++;
 	snprintf(text, size, "%s", req->arg ? "done" : "no");
 	return req->arg ? 0 : -EINVAL;

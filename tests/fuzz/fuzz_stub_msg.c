@@ -80,6 +80,9 @@ void sup_proc_deadline(struct sup_proc *p, uint64_t ns)
 	CHECK(p == procs[0] && ns == 0);
 }
 
+void sup_resize_serves(struct sup_dev *d, uint64_t sectors UNUSED) { number_of(d); }
+void sup_resize_said(struct sup_dev *d, const struct stub_msg *m) { check_text(m->text, sizeof(m->text)), number_of(d); }
+
 void sup_watch_start(struct sup_proc *p) { CHECK(p == procs[0]); }
 
 void sup_group_ready(struct sup_group *g)

@@ -26,7 +26,7 @@ WORLD_WRAP := pthread_create pthread_join pthread_mutex_lock pthread_sigmask epo
 	__ppoll_chk eventfd timerfd_create timerfd_settime signalfd flock fcntl open __open_2 openat unlink unlinkat rename renameat \
 	stat access opendir readdir closedir dirfd read __read_chk write pread __pread_chk pwrite ftruncate posix_fallocate fchown \
 	fstat mmap recv __recv_chk send sendmsg socketpair accept4 getsockopt setsockopt kill pidfd_send_signal waitid getpid \
-	nanosleep sysconf prctl engine_open engine_probe blkback_start close \
+	nanosleep sysconf prctl image_size engine_open engine_probe blkback_start close \
 	sup_dev_has_procs sup_group_go sup_proc_start hv_domain_state sup_lost sup_fsm xsc_watches_up keep_get policy_died sup_proc_kill health_step
 $(WORLD): $(B)/hook/tests/sim/test_world_sim.o $(WORLD_OBJS) $(foreach m,$(MODULES),$(call objs,$(m),$(B)/hook))
 	@mkdir -p $(@D)

@@ -515,6 +515,9 @@ int __real_ftruncate(int fd, off_t size);
 int __wrap_posix_fallocate(int fd, off_t at, off_t len);
 int __wrap_fchown(int fd, uid_t uid, gid_t gid);
 int __wrap_fstat(int fd, struct stat *st);
+int __wrap_image_size(int fd, uint64_t *bytes);
+int __wrap_image_size(int fd UNUSED, uint64_t *bytes UNUSED) { return -ENOSYS; } /* simulated disks keep theirs */
+
 void *__wrap_mmap(void *at, size_t bytes, int prot, int flags, int fd, off_t off);
 void *__real_mmap(void *at, size_t bytes, int prot, int flags, int fd, off_t off);
 

@@ -141,6 +141,7 @@ void procs_name(pid_t pid, char *name, size_t size)
 uint64_t procs_uss(pid_t pid UNUSED) { return 0; }
 
 /* Nobody waits for a processor here. */
+unsigned procs_stolen(uint64_t *ns UNUSED, unsigned n UNUSED) { return 0; }
 int procs_sched(pid_t pid UNUSED, struct procs_sched *out)
 {
 	*out = (struct procs_sched){0};

@@ -89,7 +89,7 @@ kills() {
 done_well() {
 	wait_for "${2:-60}" "$1 is done" says "$1" 'GUEST DONE'
 	console "$1" | grep -aE 'GUEST|lat|IOPS|FIG'
-	console "$1" | grep -qaE '^GUEST [a-z]* rc=0' || fail "$1's job failed"
+	console "$1" | grep -qaE '(^|# )GUEST [a-z]* rc=0' || fail "$1's job failed"
 	says "$1" 'GUEST DMESG 0' || fail "$1's kernel complains"
 	gone "$1"
 }
@@ -152,12 +152,15 @@ nothing_more() {
 	fail "something is left"
 }
 
-# nothing_left DOMID: of a domain that is gone.
-nothing_left() {
-	wait_for 10 "the stubs of domain $1 are gone" not pgrep -x bulkhead-blk
+# nothing_of DOMID: of a domain that is gone. nothing_left: the same, and no other one has a stub.
+nothing_of() {
 	wait_for 10 "the nodes of domain $1 are gone" not xenstore-exists "/local/domain/0/backend/vbd/$1"
 	! lsevtchn 0 | grep -q "Interdomain.*Remote domain: $1\b" || fail "a port to domain $1 is left"
 	! xl list | grep -q "(null)" || fail "the domain is held by something mapped"
+}
+nothing_left() {
+	wait_for 10 "the stubs of domain $1 are gone" not pgrep -x bulkhead-blk
+	nothing_of "$1"
 }
 
 uptime_s() { cut -d' ' -f1 /proc/uptime; }

@@ -119,9 +119,19 @@ static void a_killed_stub_leaves_the_pages_whole(void **state)
 	close(ready[1]);
 }
 
+/* Xen says something else of a domain behind the last one than of one between two. */
+static void a_domain_that_is_not_there_is_gone(void **state)
+{
+	struct world *w = *state;
+
+	for (hv_domid_t dom = 0x7f00; dom < 0x7f04; dom++)
+		assert_int_equal(hv_domain_state(w->sup, dom), 0);
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest t[] = {
+		T(a_domain_that_is_not_there_is_gone),
 		T(an_event_read_by_the_dead_is_unmasked),
 		T(a_killed_stub_leaves_the_pages_whole),
 	};

@@ -297,10 +297,10 @@ void xenbus_end_peer_dead(struct xenbus_end *e)
 
 void xenbus_end_rewrite(struct xenbus_end *e, const struct xs_kvs *keys)
 {
-	if (e->closed || !e->started)
+	if (e->closed)
 		return;
 	xend_add_keys(e, keys);
-	e->write.force = true;
+	e->write.force = true; /* before the first look, it is done then */
 	xend_write_out(e);
 }
 

@@ -97,7 +97,7 @@ void xend_write_out(struct xenbus_end *e)
 		w->again = true;
 		return;
 	}
-	if (!state && !w->keys && !w->error_new)
+	if (!e->started || (!state && !w->keys && !w->error_new))
 		return;
 	if (e->lost || xs_path_join(node, e->path, "state") < 0)
 		return;

@@ -356,11 +356,12 @@ static void what_cannot_start_says_why(void **state)
 	struct device d;
 
 	(void)state;
-	device_open(&world, &d, "mem:2M", 1);
+	device_open(&world, &d, sync_disk, 1);
 	d.sd.want_ino = 12345;
 	d.sd.want_dev = 1;
 	refused(&d, "another file");
 	d.sd.want_ino = d.sd.want_dev = 0;
+	snprintf(d.sd.spec, sizeof(d.sd.spec), "mem:2");
 	refused(&d, "mem");
 	snprintf(d.sd.spec, sizeof(d.sd.spec), "%s", sync_disk);
 	d.sd.conn.domid++;
@@ -397,7 +398,7 @@ static void probe_tells_the_geometry(void **state)
 	assert_int_equal(got.sectors, DISK_BYTES / 512);
 	assert_int_equal(got.sector_size, 512);
 	assert_int_equal(stub_exit_status(&p), EXIT_DONE);
-	snprintf(d.sd.spec, sizeof(d.sd.spec), "mem:3M");
+	snprintf(d.sd.spec, sizeof(d.sd.spec), "mem:3");
 	stub_start(&p, &dp, 1, &(struct stub_how){.arg = "--probe"});
 	assert_true(strlen(stub_says(&p, STUB_FAILED).text) > 0);
 	assert_int_equal(stub_exit_status(&p), EXIT_USAGE);

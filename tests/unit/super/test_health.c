@@ -1,6 +1,9 @@
 /* Detection of hangs, over given times. */
 #include "recovery/super/sup_health.h"
 
+#include "recovery/super/procs.h"
+
+#include <unistd.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -16,6 +19,7 @@ struct world {
 	uint64_t turn, wait_rate; /* of each ms it waits so many us for a CPU */
 	uint64_t oldest, outstanding, waited;
 	uint64_t run_rate, ran; /* of each ms it ran so many us */
+	uint64_t steal_rate, stolen; /* of each ms so many us were stolen */
 	bool fencing, poked, runnable;
 	unsigned pokes;
 };
@@ -36,6 +40,7 @@ static uint64_t run(struct world *w, uint64_t ns, enum health_verdict *v)
 		s.cpu_wait_ns = w->waited;
 		s.cpu_run_ns = w->ran;
 		s.runnable = w->runnable;
+		s.stolen_ns = w->stolen;
 		*v = health_step(&w->h, &s, T);
 		if (*v == HEALTH_POKE) {
 			w->poked = true;
@@ -47,6 +52,7 @@ static uint64_t run(struct world *w, uint64_t ns, enum health_verdict *v)
 		assert_true(at > w->now);
 		w->waited += (at - w->now) / 1000 * w->wait_rate;
 		w->ran += (at - w->now) / 1000 * w->run_rate;
+		w->stolen += (at - w->now) / 1000 * w->steal_rate;
 		w->now = at;
 	}
 	return 0;
@@ -123,6 +129,58 @@ static void a_worker_that_gets_no_cpu_is_not_hung(void **state)
 	assert_in_range(at - NS_PER_S, 3 * T, 4 * T);
 }
 
+/* Its CPU is not run by the hypervisor, which its own figures do not show: neither that it waits nor that it does not run. */
+static void a_stolen_cpu_is_no_hang(void **state)
+{
+	struct world w = {.now = NS_PER_S, .steal_rate = 900, .runnable = true, .run_rate = 1000};
+	enum health_verdict v;
+	uint64_t at;
+
+	(void)state;
+	assert_int_equal(run(&w, 8 * T, &v), 0);
+	assert_int_equal(w.pokes, 1);
+	w.steal_rate = 0;
+	at = w.now;
+	assert_true(run(&w, 10 * T, &v) > 0);
+	assert_int_equal(v, HEALTH_HUNG);
+	assert_true(w.now - at <= 2 * T);
+	/* Nor does a host that steals for ever hide a hang for ever. */
+	w = (struct world){.now = NS_PER_S, .steal_rate = 1000};
+	at = run(&w, 10 * NS_PER_S, &v);
+	assert_int_equal(v, HEALTH_HUNG);
+	assert_in_range(at, NS_PER_S + HEALTH_STARVED_NS, NS_PER_S + HEALTH_STARVED_NS + 4 * T);
+}
+
+static void the_worst_cpu_counts(void **state)
+{
+	struct health_steal s = {0};
+
+	(void)state;
+	health_stolen(&s, (const uint64_t[]){5000, 7000}, 2);
+	assert_int_equal(s.total, 0); /* before anybody looked */
+	health_stolen(&s, (const uint64_t[]){5010, 7300}, 2);
+	assert_int_equal(s.total, 300);
+	health_stolen(&s, (const uint64_t[]){5030, 7300, 90000}, 3); /* a CPU that has just come */
+	assert_int_equal(s.total, 320);
+	health_stolen(&s, (const uint64_t[]){0, 7301, 90000}, 3); /* one that has gone */
+	assert_int_equal(s.total, 321);
+	health_stolen(&s, NULL, 0);
+	assert_int_equal(s.total, 321);
+}
+
+static void the_kernel_tells_of_every_cpu(void **state)
+{
+	uint64_t ns[HEALTH_CPUS], later[HEALTH_CPUS];
+	unsigned n = procs_stolen(ns, HEALTH_CPUS);
+
+	(void)state;
+	assert_in_range(n, sysconf(_SC_NPROCESSORS_ONLN), HEALTH_CPUS);
+	assert_int_equal(procs_stolen(later, HEALTH_CPUS), n);
+	for (unsigned i = 0; i < n; i++)
+		assert_true(later[i] >= ns[i]);
+	assert_int_equal(procs_stolen(ns, 1), 1);
+}
+
 static void slow_storage_is_no_fault(void **state)
 {
 	struct world w = {.now = NS_PER_S, .sleeps = true, .answers = true, .oldest = 7, .outstanding = 1};
@@ -153,6 +211,8 @@ int main(void)
 		cmocka_unit_test(awake_and_stuck_is_hung_within_the_bound),
 		cmocka_unit_test(asleep_and_stuck_is_hung_after_a_second),
 		cmocka_unit_test(a_worker_that_gets_no_cpu_is_not_hung),
+		cmocka_unit_test(a_stolen_cpu_is_no_hang), cmocka_unit_test(the_worst_cpu_counts),
+		cmocka_unit_test(the_kernel_tells_of_every_cpu),
 		cmocka_unit_test(slow_storage_is_no_fault),
 		cmocka_unit_test(turning_without_progress_is_livelock),
 	};

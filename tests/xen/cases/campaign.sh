@@ -1,6 +1,6 @@
 # Many deaths (kills= on dom0's command line, seed=) of the stubs of two guests under verified I/O, by SIGKILL, SIGSEGV and standing
 # still (SIGSTOP), at random moments. No error, no wrong byte, no word of the guests' kernels; and how long the guests waited.
-# limit: 1400 s
+# limit: 2400 s
 . /cases/functions.sh
 kills=$(number kills 60) seed=$(number seed $RANDOM)
 echo "OBS campaign: $kills kills, seed=$seed"
@@ -10,7 +10,7 @@ events=$!
 
 # Runs in the guest: verified I/O for so many seconds; then the longest latency of each 50 ms, in ms since 1970 and us.
 in_guest='round() { fio --thread --filename=/dev/xvda --direct=1 --ioengine=libaio --randrepeat=0 --name=v --rw=randwrite --bsrange=4k-64k \
-	--iodepth=16 --verify=crc32c --verify_fatal=1 --verify_backlog=64 --time_based --runtime=$1 --size=32m \
+	--iodepth=8 --verify=crc32c --verify_fatal=1 --verify_backlog=64 --time_based --runtime=$1 --size=32m \
 	--write_lat_log=/tmp/l --log_avg_msec=50 --log_max_value=1 --log_unix_epoch=1 >/tmp/fio.out 2>&1
 	rc=$?; [ $rc = 0 ] || cat /tmp/fio.out
 	awk -F"[, ]+" "\$2 > m[\$1] { m[\$1] = \$2 } END { for (t in m) printf \"LAT %s %d\n\", t, m[t] / 1000 }" /tmp/l_lat.1.log
@@ -18,7 +18,8 @@ in_guest='round() { fio --thread --filename=/dev/xvda --direct=1 --ioengine=liba
 
 begin() {
 	dd if=/dev/zero of="/srv/$1.img" bs=1M count=64 status=none
-	guest "$1" shell 0 "disk=[\"format=raw,vdev=xvda,access=rw,target=/srv/$1.img\"]"
+	# A delay in ms, so that each death finds something in flight.
+	guest "$1" shell 0 "disk=[\"vdev=xvda,access=rw,script=block-bulkhead,target=/srv/$1.img,delay=20\"]"
 	wait_for 20 "the disk of $1" says "$1" 'GUEST DISK'
 	tell "$1" "stty -echo"
 	tell "$1" "$in_guest"
@@ -44,7 +45,7 @@ killer() {
 			# One that has no stub at this moment is not counted.
 			bulkhead kill "$id" xvda --signal $s 2>/dev/null && n=$((n + 1)) && echo "$((${EPOCHREALTIME/./} / 1000)) $s" >>"/srv/$1.kills"
 		fi
-		usleep $((100000 + RANDOM * 24))
+		usleep $((50000 + RANDOM * 12))
 	done
 }
 

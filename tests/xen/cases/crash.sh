@@ -1,6 +1,6 @@
 # A guest's kernel panics under I/O. On restart its next life has the disk at once and finds what it had written;
 # on destroy another domain gets the disk.
-# limit: 140 s
+# limit: 220 s
 . /cases/functions.sh
 export RAMDISK=/boot/small.img MEM=256
 start_world

@@ -1,7 +1,7 @@
 # What xen-blkfront and we agree on, by its own account, and what then happens on the data path: pages mapped once and not again, or
 # copied. One guest with persistent grants, two queues and requests of 256 segments, on a file, a device with sectors of 4096 bytes and a
 # read-only disk; a death when the host lets next to nothing be mapped; one without persistent grants, with rings of 16 pages.
-# limit: 150 s
+# limit: 240 s
 . /cases/functions.sh
 
 feature() { # GUEST DISK WORD...: what the guest says of it
@@ -43,7 +43,7 @@ loop=$(/usr/sbin/losetup -f --show --sector-size 4096 /srv/b.img) || fail losetu
 start_world
 
 KERNEL_ARGS="blkfront=max_indirect_segments=256,max_queues=2 disks=xvda,xvdb,xvdc" VCPUS=2 MEM=900
-guest p features 35 "disk=[ 'vdev=xvda,access=rw,script=block-bulkhead,target=/srv/a.img',
+guest p features 60 "disk=[ 'vdev=xvda,access=rw,script=block-bulkhead,target=/srv/a.img',
 'vdev=xvdb,access=rw,script=block-bulkhead,target=$loop', 'vdev=xvdc,access=ro,script=block-bulkhead,target=/srv/c.img' ]"
 wait_for 60 "the load" says p 'FEAT load'
 id=$(xl domid p) pid=$(field p xvda pid)
@@ -78,7 +78,7 @@ echo "$max" >/proc/sys/vm/max_map_count
 grep 'can be mapped here' /run/bulkhead/log || fail "nothing is said of it"
 # shellcheck disable=SC2086 # three numbers
 maps_nothing $c && [ "${c##* }" -gt 0 ] || fail "it does not copy instead"
-wait_for 40 "the load's end" says p 'FEAT load ok'
+wait_for 80 "the load's end" says p 'FEAT load ok'
 timeout 40 xl block-detach p xvdc || fail block-detach
 wait_for 20 "xvdc is gone" says p 'FEAT xvdc is gone'
 done_well p

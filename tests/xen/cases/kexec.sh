@@ -2,7 +2,6 @@
 # limit: 120 s
 # cpu: max,-smap,-smep,-rdtscp
 . /cases/functions.sh
-export RAMDISK=/boot/small.img MEM=500
 start_world
 again() { [ "$(console k | grep -c 'GUEST UP')" = "$1" ]; }
 dd if=/dev/zero of=/srv/k.img bs=1M count=64 status=none

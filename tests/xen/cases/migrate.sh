@@ -15,9 +15,11 @@ answers a
 for _ in 1 2; do
 	id=$(xl domid a)
 	note "migration"
+	holds >/srv/before
 	xl migrate -s '' a 'xl migrate-receive' >/srv/migrate 2>&1 || { cat /srv/migrate; fail "xl migrate"; }
 	note "migrated"
-	nothing_left "$id"
+	nothing_more /srv/before
+	nothing_of "$id"
 	id=$(xl domid a)
 	answers a
 	bulkhead kill "$id" xvda

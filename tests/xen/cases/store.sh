@@ -15,7 +15,7 @@ note "stopped"
 pid=$(cat /run/xenstored.pid)
 kill -STOP "$pid"
 sleep 1
-bulkhead kill "$id" xvda
+bulkhead kill "$id" xvda || fail "kill"
 sleep 7
 answers a
 kill -CONT "$pid"
@@ -25,6 +25,6 @@ note "updated live"
 xenstore-ls /local/domain/0/backend/vbd >/srv/nodes
 /usr/lib/xen-4.17/bin/xenstore-control live-update -t 10 -F /usr/lib/xen-4.17/bin/xenstored || fail "live-update"
 xenstore-ls /local/domain/0/backend/vbd | diff /srv/nodes - || fail "other nodes"
-bulkhead kill "$id" xvda
+bulkhead kill "$id" xvda || fail "kill"
 xl block-detach a xvdb || fail "block-detach"
 answers a

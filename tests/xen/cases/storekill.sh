@@ -15,7 +15,7 @@ xenstore-ls -p /local/domain/0/backend/vbd >/srv/nodes
 xenstore-ls -p "/local/domain/$id/device/vbd" >/srv/front
 kill -9 "$(cat /run/xenstored.pid)"
 sleep 1
-bulkhead kill "$id" xvda
+bulkhead kill "$id" xvda || fail "kill, xenstored or not"
 wait_for 10 "up" up
 xenstored --pid-file /run/xenstored.pid
 xen-init-dom0 >/dev/null
@@ -28,7 +28,7 @@ xenstore-ls -p /local/domain/0/backend/vbd | diff /srv/nodes -
 echo "frontend, before and after:"
 xenstore-ls -p "/local/domain/$id/device/vbd" | diff /srv/front -
 bulkhead status
-bulkhead kill "$id" xvda
+bulkhead kill "$id" xvda || fail "kill, xenstored or not"
 wait_for 10 "up" up
 echo "block-detach: $(timeout 20 xl block-detach "$id" 51712 2>&1)"
 xl list
