@@ -117,6 +117,7 @@ static void take_image(struct sup_dev *d, const struct saved_dev *v)
 	d->image_dev = v->image_dev;
 	d->image_ino = v->image_ino;
 	d->fence_base = v->fence_base;
+	d->yields = !v->wanted.read_only && !v->wanted.shared; /* or did: looked at soon */
 }
 
 /* False: there is no way back to this connection. */

@@ -195,6 +195,14 @@ static void vm_read(void *arg, int rc, const char *data, size_t len)
 		}
 }
 
+static void type_read(void *arg, int rc, const char *data, size_t len)
+{
+	struct sup_dev *d = (struct sup_dev *)arg;
+
+	(void)len;
+	d->hvm = !rc && strcmp(data, "hvm") == 0;
+}
+
 /* A predecessor may have died between a new size and the frontend's hearing of it. */
 static void sectors_read(void *arg, int rc, const char *data, size_t len)
 {
@@ -216,6 +224,8 @@ static void appeared(struct sup_dev *d)
 	xsc_read(b->xs, 0, node, name_read, d);
 	snprintf(node, sizeof(node), "/local/domain/%u/vm", d->domid);
 	xsc_read(b->xs, 0, node, vm_read, d);
+	snprintf(node, sizeof(node), "/libxl/%u/type", d->domid);
+	xsc_read(b->xs, 0, node, type_read, d);
 	vbd_back_path(path, sizeof(path), b->self, d->domid, d->devid);
 	vbd_front_path(peer, sizeof(peer), d->domid, d->devid);
 	/* Draining, by a stub that a predecessor told so: Closed is written when that has ended. */

@@ -101,6 +101,7 @@ struct sup_dev {
 	uint64_t serial;
 	enum ctl_state state;
 	char vdev[16], domain[64];
+	bool hvm; /* its toolstack says so: a QEMU emulates hardware for it */
 	struct xenbus_end *end; /* its nodes in xenstore; NULL: gone */
 	uint8_t uuid[16];
 
@@ -113,6 +114,8 @@ struct sup_dev {
 
 	/* offered */
 	int image; /* the reservation; -1 */
+	bool yields; /* it may be IMAGE_YIELD */
+	uint64_t closed_up_at; /* when that was last tried */
 	uint64_t image_dev, image_ino, fence_base;
 	struct vbd_offer offer;
 	struct sup_probe *probe;
@@ -194,6 +197,7 @@ bool sup_domain_runs(const struct sup_dev *d);
 /* sup_offer.c - the image: opened, reserved, probed */
 void sup_offer_start(struct sup_dev *d); /* ends in SUP_EV_OFFERED or SUP_EV_REFUSED */
 void sup_offer_reserve(struct sup_dev *d); /* again, for a connection that lives: the keeper has lost the reservation */
+void sup_offer_close_up(struct sup_dev *d, uint64_t now); /* of a connected one, now and then: IMAGE_YIELD becomes IMAGE_WRITE */
 int sup_offer_options(struct sup_dev *d); /* only the options of wanted.params; on failure d->text says why */
 void sup_offer_stop(struct sup_dev *d);	 /* a probe under way is killed */
 void sup_offer_release(struct sup_dev *d); /* the reservation goes; mem: its store as well */
