@@ -209,6 +209,14 @@ static void vm_read(void *arg, int rc, const char *data, size_t len)
 		}
 }
 
+static void type_read(void *arg, int rc, const char *data, size_t len)
+{
+	struct sup_dev *d = (struct sup_dev *)arg;
+
+	(void)len;
+	d->hvm = !rc && strcmp(data, "hvm") == 0;
+}
+
 static void appeared(struct sup_dev *d)
 {
 	struct sup_bus *b = d->sup->bus;
@@ -221,6 +229,8 @@ static void appeared(struct sup_dev *d)
 	xsc_read(b->xs, 0, node, name_read, d);
 	snprintf(node, sizeof(node), "/local/domain/%u/vm", d->domid);
 	xsc_read(b->xs, 0, node, vm_read, d);
+	snprintf(node, sizeof(node), "/libxl/%u/type", d->domid);
+	xsc_read(b->xs, 0, node, type_read, d);
 	back_path(path, kind_of(d), d->domid, d->devid);
 	xs_path_frontend(peer, (uint16_t)d->domid, d->class->name, d->devid);
 	/* Draining, by a stub that a predecessor told so: Closed is written when that has ended. */

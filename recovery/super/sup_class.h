@@ -58,6 +58,9 @@ struct sup_class {
 	uint64_t (*queue_offset)(const struct conn_id *c, uint32_t queue); /* of its struct jrnl_queue */
 	void (*fill)(const struct sup_dev *d, struct stub_dev *sd, struct sup_pass *pass);
 
+	/* Now and then, while it is served. NULL: nothing. */
+	void (*look)(struct sup_dev *d, uint64_t now);
+
 	void (*save)(const struct sup_dev *d, struct saved_dev *v);
 	/* Before the connection is adopted. */
 	void (*adopt)(struct sup_dev *d, const struct saved_dev *v);

@@ -21,6 +21,8 @@ static int lock_bytes(int fd, short type, off_t start, off_t len)
 	return errno == EACCES ? -EAGAIN : -errno;
 }
 
+int image_close_up(int fd) { return lock_bytes(fd, F_WRLCK, 100, 200); }
+
 static int lock(int fd, enum image_mode mode)
 {
 	static const off_t readers[] = {100, 201, 203};
@@ -28,9 +30,10 @@ static int lock(int fd, enum image_mode mode)
 
 	if (mode == IMAGE_SHARED)
 		return 0;
-	if (mode == IMAGE_WRITE)
-		return lock_bytes(fd, F_WRLCK, 100, 200);
-	for (size_t i = 0; i < sizeof(readers) / sizeof(readers[0]) && !rc; i++)
+	rc = lock_bytes(fd, mode == IMAGE_READ ? F_RDLCK : F_WRLCK, IMAGE_OWN_BYTE, 1);
+	if (mode == IMAGE_WRITE && !rc)
+		rc = image_close_up(fd);
+	for (size_t i = 0; mode == IMAGE_READ && i < sizeof(readers) / sizeof(readers[0]) && !rc; i++)
 		rc = lock_bytes(fd, F_RDLCK, readers[i], 1);
 	return rc;
 }
@@ -80,7 +83,7 @@ int image_reserve(const char *path, enum image_mode mode, struct image *out, cha
 		rc = cannot_open(path, -EISDIR, mode, err, size);
 	else if (!S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode))
 		rc = err_say(err, size, -EINVAL, "%s is neither a regular file nor a block device", path);
-	else if (S_ISBLK(st.st_mode) && mode == IMAGE_WRITE && claimed(path))
+	else if (S_ISBLK(st.st_mode) && (mode == IMAGE_WRITE || mode == IMAGE_YIELD) && claimed(path))
 		rc = err_say(err, size, -EBUSY, "%s is in use by this host: mounted, swap, or part of another device", path);
 	else
 		rc = lock(fd, mode);
@@ -101,7 +104,7 @@ int image_reserve(const char *path, enum image_mode mode, struct image *out, cha
 
 void image_release(int fd)
 {
-	lock_bytes(fd, F_UNLCK, 100, 200);
+	lock_bytes(fd, F_UNLCK, 100, IMAGE_OWN_BYTE + 1 - 100);
 	close(fd);
 }
 

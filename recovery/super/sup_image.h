@@ -12,7 +12,15 @@
 #define IMAGE_FENCE_BASE (1ull << 40)
 #define IMAGE_FENCE_SPAN (1ull << 32)
 
-enum image_mode { IMAGE_WRITE, IMAGE_READ, IMAGE_SHARED /* w!: nothing is locked */ };
+/* Ours alone: no other program looks at it. */
+#define IMAGE_OWN_BYTE 300
+
+enum image_mode {
+	IMAGE_WRITE,
+	IMAGE_READ,
+	IMAGE_SHARED, /* w!: nothing is locked */
+	IMAGE_YIELD,  /* to write; what qemu's tools look at is left to the guest's own QEMU, until image_close_up() */
+};
 
 struct image {
 	int fd;
@@ -20,10 +28,12 @@ struct image {
 };
 
 /* Opens a regular file or block device and locks it: for writing bytes 100-299, exclusively; for reading bytes 100, 201
- * and 203, shared. -EAGAIN: somebody else has it (dev and ino are filled in, fd is -1); -EBUSY: the kernel itself uses the block
+ * and 203, shared; and IMAGE_OWN_BYTE alike. -EAGAIN: somebody else has it (dev and ino are filled in, fd is -1); -EBUSY: the kernel itself uses the block
  * device, for writing only. err gets one clear line: what is
  * wrong and what to do. Never waits for a lock; opening itself may wait for a network file system. */
 int image_reserve(const char *path, enum image_mode mode, struct image *out, char *err, size_t size);
+/* Makes IMAGE_YIELD IMAGE_WRITE. 0; -EAGAIN: somebody has it open. Never waits; again is no harm. */
+int image_close_up(int fd);
 /* Ends the reservation at once, whoever else holds this description as well (the keeper closes it a moment later), and closes
  * fd. */
 void image_release(int fd);

@@ -102,6 +102,8 @@ struct sup_vbd {
 	struct vbd_wanted wanted;
 	char spec[SPEC_MAX];	/* the engine's part */
 	int image; /* the reservation; -1 */
+	bool yields; /* it may be IMAGE_YIELD */
+	uint64_t closed_up_at; /* when that was last tried */
 	uint64_t image_dev, image_ino, fence_base;
 	struct vbd_offer offer;
 	struct sup_probe *probe;
@@ -122,6 +124,7 @@ struct sup_dev {
 	uint64_t serial;
 	enum ctl_state state;
 	char vdev[16], domain[64];
+	bool hvm; /* its toolstack says so: a QEMU emulates hardware for it */
 	struct xenbus_end *end; /* its nodes in xenstore; NULL: gone */
 	uint8_t uuid[16];
 
@@ -225,6 +228,7 @@ int sup_offer_options(struct sup_dev *d, struct spec *sp, uint64_t poll_us);
 void sup_vbd_offer(struct sup_dev *d);
 void sup_vbd_offer_stop(struct sup_dev *d); /* a probe under way is killed */
 void sup_vbd_reserve(struct sup_dev *d);    /* again, for a connection that lives: the keeper has lost the reservation */
+void sup_vbd_close_up(struct sup_dev *d, uint64_t now); /* of a connected one, now and then: IMAGE_YIELD becomes IMAGE_WRITE */
 int sup_vbd_options(struct sup_dev *d);	    /* only the options of wanted.params; on failure d->text says why */
 void sup_vbd_release(struct sup_dev *d);    /* the reservation goes; mem: its store as well */
 

@@ -37,7 +37,7 @@ void sup_resize_look(struct sup_dev *d, uint64_t now)
 {
 	uint64_t bytes;
 
-	if (d->class != &sup_vbd_class || d->vbd.image < 0 || now - d->size_looked_at < LOOK_NS)
+	if (d->vbd.image < 0 || now - d->size_looked_at < LOOK_NS)
 		return;
 	d->size_looked_at = now;
 	if (image_size(d->vbd.image, &bytes))

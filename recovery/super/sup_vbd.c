@@ -158,6 +158,12 @@ static void fill(const struct sup_dev *d, struct stub_dev *sd, struct sup_pass *
 	sd->fence_base = d->vbd.fence_base;
 }
 
+static void look(struct sup_dev *d, uint64_t now)
+{
+	sup_resize_look(d, now);
+	sup_vbd_close_up(d, now);
+}
+
 /* ---- a successor of ours */
 
 static void save(const struct sup_dev *d, struct saved_dev *v)
@@ -183,6 +189,8 @@ static void adopt(struct sup_dev *d, const struct saved_dev *v)
 	d->vbd.image_dev = v->vbd.image_dev;
 	d->vbd.image_ino = v->vbd.image_ino;
 	d->vbd.fence_base = v->vbd.fence_base;
+	d->vbd.yields = !v->vbd.wanted.read_only && !v->vbd.wanted.shared; /* or did: looked at soon, */
+	d->vbd.closed_up_at = clock_now(); /* when it is known for what kind of guest */
 	if (sup_vbd_options(d))
 		log_warn("%s of domain %u: %s", d->vdev, d->domid, d->text);
 	else if (d->vbd.image < 0 && v->connected && v->vbd.image_ino)
@@ -224,6 +232,7 @@ const struct sup_class sup_vbd_class = {
 	.journal_bytes = journal_bytes,
 	.queue_offset = queue_offset,
 	.fill = fill,
+	.look = look,
 	.save = save,
 	.adopt = adopt,
 	.status = status,

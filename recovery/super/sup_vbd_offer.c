@@ -19,6 +19,7 @@
 #include <unistd.h>
 #include <xen/io/blkif.h>
 
+#define CLOSE_UP_NS NS_PER_S
 #define POLL_US 200u		/* poll-us= where it is not given: what fast storage takes, */
 #define POLL_CALLS 100u		/* or as long as so many system calls: under emulation a sleep costs a handful of slow ones */
 #define POLL_MAX_US 5000u
@@ -58,9 +59,29 @@ static void say_holder(struct sup_dev *d, const struct image *im, const char *pa
 			}
 }
 
+/* QEMU has the first four disks of an HVM guest as IDE disks, and SCSI ones, until the guest's kernel unplugs them; but none with a
+ * script that names no path for it, as ours (decision 0009). */
+static bool is_emulated(const struct sup_dev *d)
+{
+	const char *name = d->vdev, *letter = name + (name[0] == 'x' ? 3 : 2);
+
+	if (!d->hvm || vbd_marked(d->vbd.wanted.script))
+		return false;
+	return strncmp(name, "sd", 2) == 0 || (name[0] != '\0' && *letter >= 'a' && *letter <= 'd' && !(letter[1] >= 'a' && letter[1] <= 'z'));
+}
+
+static enum image_mode mode_of(const struct sup_dev *d)
+{
+	if (d->vbd.wanted.read_only)
+		return IMAGE_READ;
+	if (d->vbd.wanted.shared)
+		return IMAGE_SHARED;
+	return is_emulated(d) ? IMAGE_YIELD : IMAGE_WRITE;
+}
+
 static int reserve_file(struct sup_dev *d, const char *path, struct image *im)
 {
-	enum image_mode mode = d->vbd.wanted.read_only ? IMAGE_READ : d->vbd.wanted.shared ? IMAGE_SHARED : IMAGE_WRITE;
+	enum image_mode mode = mode_of(d);
 	char err[sizeof(d->text)] = "";
 	int rc = image_reserve(path, mode, im, err, sizeof(err));
 
@@ -83,7 +104,23 @@ static int reserve_file(struct sup_dev *d, const char *path, struct image *im)
 	}
 	if (!rc && mode == IMAGE_SHARED)
 		log_warn("%s of domain %u: %s is attached with w!: nothing keeps others from writing to it", d->vdev, d->domid, path);
+	d->vbd.yields = !rc && mode == IMAGE_YIELD;
+	if (d->vbd.yields)
+		log_warn("%s of domain %u: %s may be opened by its guest's QEMU, and until that has let it go by other programs too", d->vdev,
+			 d->domid, path);
 	return rc;
+}
+
+void sup_vbd_close_up(struct sup_dev *d, uint64_t now)
+{
+	if (!d->vbd.yields || d->vbd.image < 0 || now - d->vbd.closed_up_at < CLOSE_UP_NS)
+		return;
+	d->vbd.closed_up_at = now;
+	if (image_close_up(d->vbd.image))
+		return;
+	d->vbd.yields = false;
+	if (d->hvm)
+		sup_note(d, CTL_EV_NOTE, "its QEMU does not have its image open: it is reserved");
 }
 
 static int reserve(struct sup_dev *d, const struct spec *sp)

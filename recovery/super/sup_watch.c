@@ -117,8 +117,8 @@ static void look(struct loop_timer *t)
 		for (unsigned q = 0; q < CONN_QUEUES_MAX && p->dev[i].dev && p->dev[i].poke[q] >= 0; q++)
 			if (!check(p, i, q, now, &next))
 				return;
-		if (p->dev[i].dev && !p->standby)
-			sup_resize_look(p->dev[i].dev, now);
+		if (p->dev[i].dev && !p->standby && p->dev[i].dev->class->look)
+			p->dev[i].dev->class->look(p->dev[i].dev, now);
 	}
 	again(p, MAX(next, now + NS_PER_MS));
 }

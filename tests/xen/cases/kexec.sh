@@ -1,5 +1,5 @@
 # A kernel that another one has started by kexec: its blkfront finds the backend connected to the one before, under load.
-# limit: 120 s
+# limit: 220 s
 # cpu: max,-smap,-smep,-rdtscp
 . /cases/functions.sh
 start_world
@@ -15,7 +15,7 @@ TYPE=pvh KERNEL_ARGS="how=kexec" guest k again 4 \
 id=$(xl domid k)
 wait_for 40 "the first kernel's end" says k 'GUEST GOES'
 note "kexec"
-wait_for 60 "the next kernel" again 2
+wait_for 120 "the next kernel" again 2
 bulkhead status
 xl list
 done_well k
