@@ -62,7 +62,7 @@ static_assert(sizeof(struct njrnl_tx) == 32 && sizeof(struct njrnl_buf) == 256, 
 #define NJRNL_STAMP 0x9d3f61c2e58b74a1ull
 
 /* What a generation that died by its own fault had in hand (queue's `work`): the suspect is the first packet that way. */
-enum njrnl_work { NJRNL_IDLE = 0, NJRNL_TX = 0x54582121, NJRNL_RX = 0x52582121, NJRNL_CTRL = 0x4354524c };
+enum njrnl_work { NJRNL_IDLE = 0, NJRNL_TX = 0x54582121, NJRNL_RX = 0x52582121 };
 
 /* suspect words: how many stubs the packet of that sequence number (48 bits) has killed. */
 #define NJRNL_SUSPECT(seq, count) jrnl_seq(((seq) & 0xffffffffffffull) | (uint64_t)((count) & 0xff) << 48)
@@ -75,7 +75,6 @@ struct njrnl_stats {
 	uint64_t tx_bad;	/* judged bad: answered with an error */
 	uint64_t tx_copy;	/* their pages could not be read */
 	uint64_t tx_refused;	/* the port can not send them */
-	uint64_t tx_again;	/* sent again after a death */
 	uint64_t rx_no_room;	/* dropped since the guest posted nothing for too long */
 	uint64_t rx_unfit;	/* what the guest did not ask for: too large, other offloads, odd */
 	uint64_t rx_copy;	/* its pages could not be written */
