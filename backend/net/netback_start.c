@@ -125,15 +125,13 @@ static void suspect(struct netback_queue *q, const struct njrnl_scan *s, bool ow
 	}
 }
 
-/* The answers that the guest may not have seen, each in its own place. */
-static uint64_t reanswer(struct netback_queue *q, const struct njrnl_scan *s)
+/* The answers that the guest may not have seen stand in their places; greet() publishes them. How many. */
+static uint64_t resume_tx(struct netback_queue *q, const struct njrnl_scan *s)
 {
 	q->shown = NMUTANT(TRUST_RING) ? READ_ONCE_U32(&q->tx.hdr->rsp_prod) : s->rsp_prod;
 	q->sent = s->sent;
 	q->req_cons = s->req_cons;
 	pm_store32(&q->tx.hdr->rsp_prod, (uint32_t)q->shown);
-	for (uint64_t i = s->rsp_prod; i < s->sent && !NMUTANT(NO_REANSWER); i++)
-		netif_back_tx_answer(&q->tx, i, (uint32_t)njrnl_tx_slot(q->j, i)->answer);
 	NET_COUNT(q, common.stats.reanswered, s->sent - s->rsp_prod);
 	return s->sent - s->rsp_prod;
 }
@@ -171,7 +169,7 @@ static int start_resume(struct netback *b, bool own_fault, struct be_started *ou
 		struct netback_queue *q = &b->q[i];
 
 		suspect(q, &scans[i], own_fault);
-		out->reanswered += reanswer(q, &scans[i]);
+		out->reanswered += resume_tx(q, &scans[i]);
 		resume_rx(q, &scans[i]);
 	}
 	if (b->ctrl_port)

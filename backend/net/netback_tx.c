@@ -142,7 +142,6 @@ static void answer(struct netback_queue *q, const struct net_out *o, int16_t sta
 		uint16_t id = (uint16_t)njrnl_tx_slot(q->j, i)->raw2;
 		uint32_t rsp = extra ? netif_tx_response(0, NETIF_RSP_NULL) : netif_tx_response(id, status);
 
-		njrnl_tx_answer(q->j, i, rsp);
 		netif_back_tx_answer(&q->tx, i, rsp);
 	}
 }
@@ -207,8 +206,10 @@ static bool send_one(struct netback_queue *q, struct net_out *o)
 		status = net_mcast(q->dev, o->pkt.mcast_add, o->pkt.mcast) ? NETIF_RSP_ERROR : NETIF_RSP_OKAY;
 	else if (!give(q, o, &status))
 		return false;
-	answer(q, o, status);
 	q->sent = o->first + o->pkt.nslots;
+	if (NMUTANT(ANSWER_LATE))
+		njrnl_tx_sent(q->j, q->sent);
+	answer(q, o, status);
 	if (!NMUTANT(SENT_LATE) || q->out_at + 1 == q->nout)
 		njrnl_tx_sent(q->j, q->sent);
 	NET_COUNT(q, common.stats.requests, 1);

@@ -8,7 +8,8 @@
  *              BUFS times NJRNL_DATA bytes   and their contents
  *
  * A queue's sequence numbers (jrnl_seq()): everything on a netif ring is answered in order and at its own index.
- *   TX  rsp_prod <= sent <= req_cons         published; decided (sent, or judged bad); taken, whole packets always
+ *   TX  rsp_prod <= sent <= req_cons         published; decided (sent, or judged bad), the answers stand in the ring; taken, whole
+ *                                            packets always
  *   RX  rx_prod                              requests below it were used and published
  */
 #ifndef BULKHEAD_RECOVERY_JOURNAL_NJRNL_FMT_H
@@ -29,12 +30,8 @@ struct njrnl_tx {
 	uint64_t raw;	   /* the entry as the guest wrote it: 12 bytes */
 	uint32_t raw2;
 	uint32_t check;	   /* over index, raw and raw2 */
-	uint64_t answer;   /* NJRNL_ANSWER(): valid when index < sent */
+	uint64_t pad;
 };
-
-/* The response and its check in one word: the 4 bytes of the ring, and their complement mixed with the index. */
-#define NJRNL_ANSWER(rsp, index) ((uint64_t)(uint32_t)(rsp) | (uint64_t)(~(uint32_t)(rsp) ^ (uint32_t)(index)) << 32)
-#define NJRNL_ANSWER_SOUND(w, index) ((w) == NJRNL_ANSWER((uint32_t)(w), index))
 
 /* Far apart, so that no flipped bit turns one into another. */
 enum njrnl_state {

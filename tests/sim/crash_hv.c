@@ -9,7 +9,7 @@
 
 #define PAGES 80u
 #define GRANTS 256u
-#define CHANNELS 4u
+#define CHANNELS 8u
 #define PORTS 8u /* of one process */
 #define FD 0x50000000
 
