@@ -134,17 +134,19 @@ static void answer_unfit(struct netback_queue *q, uint64_t seq)
 				     netif_rx_response(netif_rx_id(buf->req[i]), 0, i + 1 < buf->nreqs ? NETRXF_more_data : 0, NETIF_RSP_ERROR));
 }
 
-static void publish(struct netback_queue *q)
+/* The packets before 'end', whose answers are there. */
+static void publish(struct netback_queue *q, uint64_t end)
 {
-	uint64_t old = q->rx_shown;
+	const struct njrnl_buf *last = njrnl_buf_of(q->j, end - 1);
+	uint64_t old = q->rx_shown, prod = last->first + last->nreqs;
 	bool wanted;
 
 	if (NMUTANT(RX_PUBLISH_FIRST))
-		netif_back_publish(&q->rx, old, q->rx_cons);
-	njrnl_rx_publish(q->j, q->rx_cons);
-	wanted = netif_back_publish(&q->rx, old, q->rx_cons);
-	q->rx_shown = q->rx_cons;
-	for (; q->rx_head < q->rx_placed; q->rx_head++)
+		netif_back_publish(&q->rx, old, prod);
+	njrnl_rx_publish(q->j, prod);
+	wanted = netif_back_publish(&q->rx, old, prod);
+	q->rx_shown = prod;
+	for (; q->rx_head < end; q->rx_head++)
 		njrnl_rx_free(q->j, q->rx_head);
 	if (!wanted)
 		return;
@@ -162,13 +164,14 @@ static void count(struct netback_queue *q, const struct net_in *in, bool ok)
 	NET_COUNT(q, net.rx_bytes, ok ? in->len : 0);
 }
 
-/* All that is placed, from rx_head on. */
+/* All that is placed, from rx_head on; or one, if one may be a killer. */
 static void deliver(struct netback_queue *q)
 {
 	struct net_in in[NJRNL_BUFS];
 	uint32_t n[NJRNL_BUFS], copies = 0, at = 0, k = 0;
+	uint64_t end = q->rx_head < q->rx_careful ? q->rx_head + 1 : q->rx_placed;
 
-	for (uint64_t seq = q->rx_head; seq < q->rx_placed; seq++, k++) {
+	for (uint64_t seq = q->rx_head; seq < end; seq++, k++) {
 		bool fit = seq != q->rx_convict && net_rx_describe(q, seq, &in[k]) == 0 &&
 			   in[k].nslots == njrnl_buf_of(q->j, seq)->nreqs;
 
@@ -176,17 +179,17 @@ static void deliver(struct netback_queue *q)
 		copies += n[k];
 	}
 	if (NMUTANT(FREE_FIRST))
-		for (uint64_t seq = q->rx_head; seq < q->rx_placed; seq++)
+		for (uint64_t seq = q->rx_head; seq < end; seq++)
 			njrnl_rx_free(q->j, seq);
 	net_copy(q->dev, q->copy, copies);
 	k = 0;
-	for (uint64_t seq = q->rx_head; seq < q->rx_placed; seq++, at += n[k++]) {
+	for (uint64_t seq = q->rx_head; seq < end; seq++, at += n[k++]) {
 		if (n[k])
 			count(q, &in[k], answer(q, seq, &in[k], q->copy + at, n[k]));
 		else
 			answer_unfit(q, seq);
 	}
-	publish(q);
+	publish(q, end);
 }
 
 /* The packets from rx_placed on get their requests, as many as there are. False: the guest broke the protocol. */

@@ -89,40 +89,33 @@ static int scan_all(struct netback *b, struct njrnl_scan *scans, bool *ctrl_take
 	return rc;
 }
 
-/* How often the first packet of a direction has killed by now, if it did. */
-static uint32_t one_more(uint64_t suspect, uint64_t which)
+/* How often the first packet of a direction has killed by now. Stored only when that has changed. */
+static uint32_t count_deaths(uint64_t *word, uint64_t which, bool blamed)
 {
-	bool again = NJRNL_SUSPECT_SEQ(suspect) == which;
+	uint32_t n = NJRNL_SUSPECT_SEQ(*word) == which ? NJRNL_SUSPECT_COUNT(*word) : 0;
 
-	return MIN((again ? NJRNL_SUSPECT_COUNT(suspect) : 0) + 1, NET_CONVICT);
+	if (!blamed)
+		return n;
+	n = MIN(n + 1, NET_CONVICT);
+	njrnl_suspect(word, which, n);
+	return n;
 }
 
-/* The former generation died by its own fault: what it had in hand is done again packet by packet, so that the next death says which one
- * it is. */
+/* When a generation died by its own fault, the first packet of the direction that it was at is suspected, and what follows is done again
+ * packet by packet, so that the next death says which one it is. */
 static void suspect(struct netback_queue *q, const struct njrnl_scan *s, bool own_fault)
 {
+	bool blame = own_fault || NMUTANT(COUNT_FOREIGN);
 	uint64_t work = q->j->hdr->work;
+	uint32_t tx = count_deaths(&q->j->hdr->tx_suspect, s->sent, blame && work == NJRNL_TX);
+	uint32_t rx = count_deaths(&q->j->hdr->rx_suspect, s->placed, blame && work == NJRNL_RX);
 
-	q->tx_convict = q->rx_convict = UINT64_MAX;
-	if (!own_fault && !NMUTANT(COUNT_FOREIGN))
-		return;
-	if (work == NJRNL_TX) {
-		uint32_t n = one_more(q->j->hdr->tx_suspect, s->sent);
-
-		njrnl_tx_suspect(q->j, s->sent, n);
-		q->tx_careful = s->req_cons + 1;
-		if (n >= NET_CONVICT)
-			q->tx_convict = s->sent;
-	} else if (work == NJRNL_RX) {
-		uint32_t n = one_more(q->j->hdr->rx_suspect, s->placed);
-
-		njrnl_rx_suspect(q->j, s->placed, n);
-		q->rx_careful = s->next + 1;
-		if (n < NET_CONVICT)
-			return;
-		q->rx_convict = s->placed;
+	q->tx_careful = tx ? s->req_cons + 1 : 0;
+	q->rx_careful = rx ? s->next + 1 : 0;
+	q->tx_convict = tx >= NET_CONVICT ? s->sent : UINT64_MAX;
+	q->rx_convict = rx >= NET_CONVICT ? s->placed : UINT64_MAX;
+	if (rx >= NET_CONVICT)
 		net_poison(q, "packet for the guest", s->placed);
-	}
 }
 
 /* The answers that the guest may not have seen stand in their places; greet() publishes them. How many. */

@@ -156,14 +156,8 @@ static inline void njrnl_rx_free(struct njrnl_q *q, uint64_t seq) { pm_store32(&
 /* ---- who is to blame */
 
 static inline void njrnl_work(struct njrnl_q *q, enum njrnl_work w) { pm_store64(&q->hdr->work, w); }
-static inline void njrnl_tx_suspect(struct njrnl_q *q, uint64_t index, uint32_t count)
-{
-	pm_store64(&q->hdr->tx_suspect, NJRNL_SUSPECT(index, count));
-}
-static inline void njrnl_rx_suspect(struct njrnl_q *q, uint64_t seq, uint32_t count)
-{
-	pm_store64(&q->hdr->rx_suspect, NJRNL_SUSPECT(seq, count));
-}
+/* word: tx_suspect or rx_suspect; which: TX index or RX sequence number. */
+static inline void njrnl_suspect(uint64_t *word, uint64_t which, uint32_t count) { pm_store64(word, NJRNL_SUSPECT(which, count)); }
 
 /* ---- what the guest says once */
 
