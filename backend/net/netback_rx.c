@@ -68,7 +68,7 @@ static bool accept(struct netback_queue *q, uint64_t seq, uint32_t len)
 	if (LIKELY(!(h->flags & VIRTIO_NET_HDR_F_NEEDS_CSUM)) || h->gso_type != VIRTIO_NET_HDR_GSO_NONE ||
 	    takes_blank(q, frame, len - (uint32_t)NETPORT_HDR))
 		return true;
-	if (netif_frame_sum(frame, len - (uint32_t)NETPORT_HDR)) {
+	if (netif_frame_sum_anew(frame, len - (uint32_t)NETPORT_HDR)) {
 		NET_COUNT(q, net.rx_unfit, 1);
 		return false;
 	}

@@ -134,19 +134,33 @@ static uint32_t sum_at(const struct netif_frame *f, uint32_t len)
 	return f->l4 + (f->l4_proto == NETIF_TCP ? 16 : 6);
 }
 
-int netif_frame_sum(uint8_t *frame, uint32_t len)
+static void put_sum(uint8_t *at, uint32_t s)
+{
+	s = ~s & 0xffff;
+	put_be16(at, s ? s : 0xffff); /* 0 says of UDP that there is none */
+}
+
+int netif_frame_sum(uint8_t *frame, uint32_t len, const struct virtio_net_hdr *h)
+{
+	uint32_t at = (uint32_t)h->csum_start + h->csum_offset;
+
+	if (h->csum_start < NETIF_ETH_HLEN || h->csum_start >= len || at + 2 > len)
+		return -EINVAL;
+	put_sum(frame + at, sum(frame + h->csum_start, len - h->csum_start, 0));
+	return 0;
+}
+
+int netif_frame_sum_anew(uint8_t *frame, uint32_t len)
 {
 	struct netif_frame f;
-	uint32_t at, s;
+	uint32_t at;
 
 	netif_frame_look(frame, len, &f);
 	at = sum_at(&f, len);
 	if (!at)
 		return -EINVAL;
 	/* Minus what stands there: plus its complement. */
-	s = sum(frame + f.l4, len - f.l4, (uint64_t)pseudo(frame, &f, len) + (be16(frame + at) ^ 0xffffu));
-	s = ~s & 0xffff;
-	put_be16(frame + at, s ? s : 0xffff); /* 0 says of UDP that there is none */
+	put_sum(frame + at, sum(frame + f.l4, len - f.l4, (uint64_t)pseudo(frame, &f, len) + (be16(frame + at) ^ 0xffffu)));
 	return 0;
 }
 

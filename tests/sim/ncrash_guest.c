@@ -266,7 +266,7 @@ static void check_packet(struct nc_world *w, struct nc_queue *q, struct got *g)
 		nc_violation(w, "RX-FILTER", "queue %u: packet %u", q->index, n);
 	nc_frame(frame, 1, q->index, n, p);
 	if (blank && !takes) { /* it came summed */
-		netif_frame_sum(frame, p->len);
+		netif_frame_sum_anew(frame, p->len);
 		blank = false;
 	}
 	if (g->len != p->len || memcmp(g->frame, frame, p->len) != 0)
