@@ -76,6 +76,7 @@ static int scan_all(struct netback *b, struct njrnl_scan *scans, bool *ctrl_take
 			return rc;
 		}
 		NET_COUNT(q, common.stats.replayed, rc);
+		NET_COUNT(q, net.tx_again, rc);
 		*redo += (uint64_t)rc;
 		rc = 0;
 	}

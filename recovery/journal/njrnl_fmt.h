@@ -72,6 +72,7 @@ struct njrnl_stats {
 	uint64_t tx_bad;	/* judged bad: answered with an error */
 	uint64_t tx_copy;	/* their pages could not be read */
 	uint64_t tx_refused;	/* the port can not send them */
+	uint64_t tx_again;	/* taken by a generation that died, and judged again: at most one of each was sent already */
 	uint64_t rx_no_room;	/* dropped since the guest posted nothing for too long */
 	uint64_t rx_unfit;	/* what the guest did not ask for: too large, other offloads, odd */
 	uint64_t rx_copy;	/* its pages could not be written */
