@@ -39,7 +39,7 @@ LDFLAGS_ALL := $(if $(SAN),-fsanitize=$(SAN)) -Wl,--as-needed -pthread $(LDFLAGS
 MODULES := ring/base ring/os ring/proto ring/hv ring/chan \
 	xenstore-glue/wire xenstore-glue/store xenstore-glue/client xenstore-glue/bus \
 	recovery/journal recovery/net recovery/ctl recovery/super recovery/cli \
-	backend/engine backend/port backend/core backend/blk \
+	backend/engine backend/port backend/core backend/blk backend/net \
 	frontend/core frontend/blk frontend/net \
 	tests/bench
 MODULES := $(foreach m,$(MODULES),$(if $(wildcard $(m)/module.mk),$(m)))

@@ -1,14 +1,11 @@
 #include "backend/blk/blkback_grant.h"
 
-#include "ring/base/err.h"
-#include "ring/base/log.h"
+#include "backend/core/be_guest.h"
 #include "ring/base/pm.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
-#include <unistd.h>
 
 /* One page that stays mapped. */
 struct kept {
@@ -69,16 +66,6 @@ void blk_grants_close(struct blk_grants *g)
 	free(g->head);
 	free(g->kept);
 	free(g);
-}
-
-/* What the guest has to answer for is the status of a page: -EIO. Anything else says that this process reaches no guest memory any
- * more, and would fail every request from now on: it ends, and its successor does them again. */
-static int only_guests_fault(int rc)
-{
-	if (LIKELY(rc == 0 || rc == -EIO))
-		return rc;
-	log_error("guest memory can not be reached any more (%s): this stub ends, for a successor", err_str(rc));
-	_exit(EXIT_TEMPORARY);
 }
 
 static int *chain(struct blk_grants *g, hv_gref_t gref) { return &g->head[gref * 2654435761u >> 7 & g->mask]; }
@@ -158,13 +145,13 @@ static int map_missing(struct blk_grants *g, const struct blkif_request_segment 
 	}
 	if (!m)
 		return 0;
-	only_guests_fault(hv_map(g->hv, g->dom, g->map, m));
+	be_only_guests_fault(hv_map(g->hv, g->dom, g->map, m));
 	for (unsigned k = 0; k < m; k++) {
 		bool ro = false;
 
 		if ((g->map[k].status == -EACCES || g->map[k].status == -EINVAL) && !to_guest) {
 			g->map[k].ro = ro = true;
-			only_guests_fault(hv_map(g->hv, g->dom, &g->map[k], 1));
+			be_only_guests_fault(hv_map(g->hv, g->dom, &g->map[k], 1));
 		}
 		if (g->map[k].status == 0)
 			keep(g, g->map[k].gref, g->map[k].addr, ro);
@@ -217,7 +204,7 @@ int blk_grants_move(struct blk_grants *g, const struct blkif_request_segment *se
 		}
 		buf += len;
 	}
-	return rc || !copies ? rc : only_guests_fault(hv_copy(g->hv, g->dom, g->copy, copies));
+	return rc || !copies ? rc : be_only_guests_fault(hv_copy(g->hv, g->dom, g->copy, copies));
 }
 
 int blk_grants_fetch(struct blk_grants *g, const uint32_t *grefs, unsigned npages, size_t bytes, void *buf)
@@ -227,7 +214,7 @@ int blk_grants_fetch(struct blk_grants *g, const uint32_t *grefs, unsigned npage
 
 		g->copy[i] = (struct hv_copy){.gref = grefs[i], .len = (uint16_t)len, .local = (char *)buf + done};
 	}
-	return only_guests_fault(hv_copy(g->hv, g->dom, g->copy, npages));
+	return be_only_guests_fault(hv_copy(g->hv, g->dom, g->copy, npages));
 }
 
 uint32_t blk_grants_mapped(const struct blk_grants *g) { return g->count; }

@@ -11,25 +11,9 @@ static const struct netport_ops *const kinds[] = {&netport_tap_ops, &netport_pai
 void netport_no_kick(struct netport_queue *q UNUSED) {}
 uint64_t netport_never_due(const struct netport_queue *q UNUSED) { return UINT64_MAX; }
 
-/* Kinds without an argument are written without a colon. */
-static int parse(const char *text, struct spec *s)
-{
-	char full[SPEC_MAX + 1];
-	size_t name = strcspn(text, ":,"), len = strlen(text);
-
-	if (text[name] == ':' || text[0] == '/')
-		return spec_parse(text, s);
-	if (len >= SPEC_MAX)
-		return -ENAMETOOLONG;
-	memcpy(full, text, name);
-	full[name] = ':';
-	strcpy(full + name + 1, text + name);
-	return spec_parse(full, s);
-}
-
 static int find(const char *text, struct spec *s, const struct netport_ops **ops, char *err, size_t size)
 {
-	if (!text || parse(text, s))
+	if (!text || spec_parse_short(text, s))
 		return err_say(err, size, -EINVAL, "\"%.60s\" names no netport: use tap, pair or null", text ? text : "");
 	for (size_t i = 0; i < ARRAY_LEN(kinds); i++)
 		if (strcmp(kinds[i]->name, s->engine) == 0) {

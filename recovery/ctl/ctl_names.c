@@ -19,6 +19,13 @@ static const char *const steps[] = {
 #undef X
 };
 
+static const char *const drops[] = {
+#define X(sym, name, what) [CTL_DROP_##sym] = name,
+	CTL_DROPS_LIST(X)
+#undef X
+};
+
 const char *ctl_state_name(enum ctl_state s) { return (unsigned)s < ARRAY_LEN(states) ? states[s] : "?"; }
 const char *ctl_event_name(enum ctl_event_kind k) { return (unsigned)k < ARRAY_LEN(events) ? events[k] : "?"; }
 const char *ctl_step_name(enum ctl_step s) { return (unsigned)s < ARRAY_LEN(steps) ? steps[s] : "?"; }
+const char *ctl_drop_name(enum ctl_drop d) { return (unsigned)d < ARRAY_LEN(drops) ? drops[d] : "?"; }

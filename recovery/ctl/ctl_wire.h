@@ -82,6 +82,25 @@ enum ctl_step {
 };
 const char *ctl_step_name(enum ctl_step s);
 
+/* Why a vif has dropped packets: of its guest (tx), or to it (rx). */
+#define CTL_DROPS_LIST(X)                                                          \
+	X(TX_BAD, "tx_bad", "its guest's, malformed")                              \
+	X(TX_COPY, "tx_copy", "its guest's, from memory that it had not granted")  \
+	X(TX_REFUSED, "tx_refused", "its guest's, refused by the netport")         \
+	X(RX_QUEUE, "rx_queue", "by the tap's own queue: not taken in time")       \
+	X(RX_NO_ROOM, "rx_no_room", "its guest had posted no buffers for too long") \
+	X(RX_UNFIT, "rx_unfit", "its guest takes none of that kind or size")       \
+	X(RX_COPY, "rx_copy", "to memory that its guest had not granted")          \
+	X(RX_MULTICAST, "rx_multicast", "of a group that its guest is not in")     \
+	X(RX_LOST, "rx_lost", "in the hands of a stub that died")
+enum ctl_drop {
+#define X(sym, name, what) CTL_DROP_##sym,
+	CTL_DROPS_LIST(X)
+#undef X
+	CTL_DROPS
+};
+const char *ctl_drop_name(enum ctl_drop d);
+
 enum ctl_op {
 	CTL_HELLO = 1, /* reply: text = version, arg = pid */
 	CTL_STATUS,    /* type or 0; domid, devid, or CTL_ALL */
@@ -111,6 +130,21 @@ struct ctl_reply {
 	char text[240]; /* one clear line when rc < 0; of RESIZE, also otherwise */
 };
 
+/* Of a vif. */
+struct ctl_net {
+	uint64_t tx_packets, tx_bytes, rx_packets, rx_bytes; /* tx: from the guest */
+	uint64_t drop[CTL_DROPS];
+	uint64_t stalls; /* times that the carrier went since the guest took nothing */
+	uint64_t ctrl;	 /* messages of its control ring */
+	uint64_t rated;	 /* times that the rate made the guest wait */
+	uint64_t sent_again; /* after a death that came between sending and saying so */
+	uint32_t carrier;
+	uint8_t mac[8]; /* 6 of them */
+	char port[16];	/* the interface, "": none */
+	char mode[16], bridge[16];
+	uint32_t pad;
+};
+
 struct ctl_dev {
 	uint32_t domid, devid;
 	uint32_t type;	/* enum conn_type */
@@ -126,6 +160,7 @@ struct ctl_dev {
 	uint64_t uss_bytes, standby_uss_bytes;	     /* private memory */
 	uint64_t size_bytes;
 	uint64_t grants_mapped, grants_max; /* the guest's pages that its stub has mapped now, at most */
+	struct ctl_net net;
 	char vdev[16], domain[64];
 	char spec[256];	    /* cut with "..." when longer */
 	char text[160];	    /* why, in states broken, failed, fencing */

@@ -1,6 +1,6 @@
 /* njrnl.h - the stores to a vif's journal (njrnl_fmt.h), each step one function, in its exact order.
  *
- *   TX  take (each entry) -> taken -> answer (each entry) -> sent -> publish
+ *   TX  take (each entry) -> taken -> the answers are written into the ring -> sent -> publish
  *   RX  reading -> the port is read -> filled -> req (each) -> placed -> publish -> free
  *   net and ctrl: what the guest says once is stored before it is answered
  *
@@ -25,7 +25,7 @@ enum njrnl_mutant {
 	NMUTANT_HALF_PACKETS,	/* req_cons moves on entry by entry, not by whole packets */
 	NMUTANT_SENT_FIRST,	/* a packet is called sent before the port has it */
 	NMUTANT_SENT_LATE,	/* only the last packet of a batch is called sent */
-	NMUTANT_ANSWER_UNSAID,	/* the answer is not stored in the journal */
+	NMUTANT_ANSWER_LATE,	/* a packet is called sent before its answers stand in the ring */
 	NMUTANT_PUBLISH_FIRST,	/* the ring's rsp_prod before the journal's */
 	NMUTANT_REREAD_RING,	/* what was taken is judged from the ring again */
 	/* RX */
@@ -43,7 +43,6 @@ enum njrnl_mutant {
 	NMUTANT_MCAST_UNSAID,	/* a multicast address is kept in private memory only */
 	/* resume */
 	NMUTANT_TRUST_RING,	/* rsp_prod is taken from the ring */
-	NMUTANT_NO_REANSWER,	/* answers that were not published are not written again */
 	NMUTANT_COUNT_FOREIGN,	/* deaths from outside count as its own faults */
 	NMUTANT_NO_UNMASK,	/* the ports are not read empty and unmasked */
 	NMUTANT_NO_NOTIFY,	/* no notification */
@@ -100,12 +99,7 @@ static inline void njrnl_tx_take(struct njrnl_q *q, uint64_t index, uint64_t raw
 	pm_store64((uint64_t *)(void *)&s->raw2, raw2 | (uint64_t)jrnl_sum(w, 2, index) << 32);
 }
 static inline void njrnl_tx_taken(struct njrnl_q *q, uint64_t req_cons) { pm_store64(&q->hdr->common.req_cons, jrnl_seq(req_cons)); }
-/* rsp: the 4 bytes of the ring. */
-static inline void njrnl_tx_answer(struct njrnl_q *q, uint64_t index, uint32_t rsp)
-{
-	if (!NMUTANT(ANSWER_UNSAID))
-		pm_store64(&njrnl_tx_slot(q, index)->answer, NJRNL_ANSWER(rsp, index));
-}
+/* After the answers stand in the ring, in their places: a successor publishes them as they are. */
 static inline void njrnl_tx_sent(struct njrnl_q *q, uint64_t sent) { pm_store64(&q->hdr->sent, jrnl_seq(sent)); }
 static inline void njrnl_tx_publish(struct njrnl_q *q, uint64_t rsp_prod)
 {
@@ -162,14 +156,8 @@ static inline void njrnl_rx_free(struct njrnl_q *q, uint64_t seq) { pm_store32(&
 /* ---- who is to blame */
 
 static inline void njrnl_work(struct njrnl_q *q, enum njrnl_work w) { pm_store64(&q->hdr->work, w); }
-static inline void njrnl_tx_suspect(struct njrnl_q *q, uint64_t index, uint32_t count)
-{
-	pm_store64(&q->hdr->tx_suspect, NJRNL_SUSPECT(index, count));
-}
-static inline void njrnl_rx_suspect(struct njrnl_q *q, uint64_t seq, uint32_t count)
-{
-	pm_store64(&q->hdr->rx_suspect, NJRNL_SUSPECT(seq, count));
-}
+/* word: tx_suspect or rx_suspect; which: TX index or RX sequence number. */
+static inline void njrnl_suspect(uint64_t *word, uint64_t which, uint32_t count) { pm_store64(word, NJRNL_SUSPECT(which, count)); }
 
 /* ---- what the guest says once */
 

@@ -8,7 +8,8 @@
  *              BUFS times NJRNL_DATA bytes   and their contents
  *
  * A queue's sequence numbers (jrnl_seq()): everything on a netif ring is answered in order and at its own index.
- *   TX  rsp_prod <= sent <= req_cons         published; decided (sent, or judged bad); taken, whole packets always
+ *   TX  rsp_prod <= sent <= req_cons         published; decided (sent, or judged bad), the answers stand in the ring; taken, whole
+ *                                            packets always
  *   RX  rx_prod                              requests below it were used and published
  */
 #ifndef BULKHEAD_RECOVERY_JOURNAL_NJRNL_FMT_H
@@ -29,12 +30,8 @@ struct njrnl_tx {
 	uint64_t raw;	   /* the entry as the guest wrote it: 12 bytes */
 	uint32_t raw2;
 	uint32_t check;	   /* over index, raw and raw2 */
-	uint64_t answer;   /* NJRNL_ANSWER(): valid when index < sent */
+	uint64_t pad;
 };
-
-/* The response and its check in one word: the 4 bytes of the ring, and their complement mixed with the index. */
-#define NJRNL_ANSWER(rsp, index) ((uint64_t)(uint32_t)(rsp) | (uint64_t)(~(uint32_t)(rsp) ^ (uint32_t)(index)) << 32)
-#define NJRNL_ANSWER_SOUND(w, index) ((w) == NJRNL_ANSWER((uint32_t)(w), index))
 
 /* Far apart, so that no flipped bit turns one into another. */
 enum njrnl_state {
@@ -62,7 +59,7 @@ static_assert(sizeof(struct njrnl_tx) == 32 && sizeof(struct njrnl_buf) == 256, 
 #define NJRNL_STAMP 0x9d3f61c2e58b74a1ull
 
 /* What a generation that died by its own fault had in hand (queue's `work`): the suspect is the first packet that way. */
-enum njrnl_work { NJRNL_IDLE = 0, NJRNL_TX = 0x54582121, NJRNL_RX = 0x52582121, NJRNL_CTRL = 0x4354524c };
+enum njrnl_work { NJRNL_IDLE = 0, NJRNL_TX = 0x54582121, NJRNL_RX = 0x52582121 };
 
 /* suspect words: how many stubs the packet of that sequence number (48 bits) has killed. */
 #define NJRNL_SUSPECT(seq, count) jrnl_seq(((seq) & 0xffffffffffffull) | (uint64_t)((count) & 0xff) << 48)
@@ -75,7 +72,7 @@ struct njrnl_stats {
 	uint64_t tx_bad;	/* judged bad: answered with an error */
 	uint64_t tx_copy;	/* their pages could not be read */
 	uint64_t tx_refused;	/* the port can not send them */
-	uint64_t tx_again;	/* sent again after a death */
+	uint64_t tx_again;	/* taken by a generation that died, and judged again: at most one of each was sent already */
 	uint64_t rx_no_room;	/* dropped since the guest posted nothing for too long */
 	uint64_t rx_unfit;	/* what the guest did not ask for: too large, other offloads, odd */
 	uint64_t rx_copy;	/* its pages could not be written */

@@ -34,8 +34,6 @@ static int scan_tx(const struct verdict *v)
 
 		if (s->index != i || s->check != njrnl_tx_check(s))
 			return corrupt(v, "check word of an entry", i);
-		if (i < o->sent && !NJRNL_ANSWER_SOUND(s->answer, i))
-			return corrupt(v, "check word of an answer", i);
 	}
 	return 0;
 }
@@ -82,8 +80,6 @@ static int find_packets(const struct verdict *v, uint64_t *from, uint64_t *n)
 	}
 	if (*n && hi - lo + 1 != *n)
 		return corrupt(v, "the packets have a gap", lo);
-	if (*n && hi != seen)
-		return corrupt(v, "a later packet is over", hi);
 	*from = *n ? lo : seen + 1;
 	return 0;
 }

@@ -5,7 +5,7 @@
 #include "recovery/journal/njrnl.h"
 
 struct njrnl_scan {
-	/* TX: answers from rsp_prod to sent are to be written again; entries from sent to req_cons are taken, whole packets as long as the
+	/* TX: answers from rsp_prod to sent stand in the ring; entries from sent to req_cons are taken, whole packets as long as the
 	 * decoder agrees. */
 	uint64_t rsp_prod, sent, req_cons;
 	/* RX: packets by their sequence numbers, over <= placed <= filled <= next. */

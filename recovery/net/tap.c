@@ -103,3 +103,22 @@ int tap_make(const struct tap_conf *c, int *fd, char *err, size_t size)
 	return err_say(err, size, rc, "tap %s can't be made: %s", c->name,
 		       rc == -EINVAL ? "another interface has its name" : err_str(rc));
 }
+
+int tap_remove(const char *name)
+{
+	int fd = tap_name_ok(name) ? open_queue(name) : -EINVAL, rc = 0;
+
+	if (fd < 0)
+		return fd;
+	if (ioctl(fd, TUNSETPERSIST, 0ul))
+		rc = -errno;
+	close(fd);
+	return rc;
+}
+
+int tap_carrier(int fd, bool on)
+{
+	int carrier = on;
+
+	return ioctl(fd, TUNSETCARRIER, &carrier) ? -errno : 0;
+}

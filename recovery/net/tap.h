@@ -9,6 +9,7 @@
 
 #include "ring/base/base.h"
 
+#include <stdbool.h>
 #include <sys/types.h>
 
 #define TAP_NAME_MAX 16 /* with the NUL, as the kernel's */
@@ -26,6 +27,10 @@ struct tap_conf {
  * packets go to queues that nobody reads. Header of 10 bytes, no offloads, MAC fe:ff:ff:ff:ff:ff (a bridge must not take a
  * port's for its own), down. 0, or negative errno with a line in err and nothing open; a tap that was made then is gone. */
 int tap_make(const struct tap_conf *c, int *fd, char *err, size_t size);
+/* Gone as soon as nobody has a queue of it open. It need not be there. */
+int tap_remove(const char *name);
+/* Whether the host sees a cable in it; fd: any of its queues. 0 or negative errno. */
+int tap_carrier(int fd, bool on);
 /* Letters, digits, '.', '_', '-', at most 15, beginning with a letter. */
 int tap_name_ok(const char *name);
 

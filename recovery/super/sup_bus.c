@@ -70,7 +70,7 @@ static void prepare(struct sup_dev *d, const struct xs_kvs *own)
 	sup_dev_event(d, SUP_EV_REFUSED);
 }
 
-static void connect_to(struct sup_dev *d, const struct xs_kvs *peer)
+static void connect_to(struct sup_dev *d, const struct xs_kvs *own, const struct xs_kvs *peer)
 {
 	char err[sizeof(d->text)] = "";
 	int rc = d->state == CTL_WAITING ? 0 : -EBUSY;
@@ -84,7 +84,7 @@ static void connect_to(struct sup_dev *d, const struct xs_kvs *peer)
 		snprintf(err, sizeof(err), "one stub serves at most %u devices: another placement is needed", STUB_DEVS_MAX);
 	}
 	if (!rc)
-		rc = d->class->ask(d, peer, err, sizeof(err));
+		rc = d->class->ask(d, own, peer, err, sizeof(err));
 	if (!rc)
 		rc = sup_conn_make(d, err, sizeof(err));
 	if (!rc) {
@@ -166,7 +166,7 @@ static void on_action(struct xenbus_end *e UNUSED, enum xenbus_action action, co
 		prepare(d, own);
 		break;
 	case XENBUS_ACT_CONNECT:
-		connect_to(d, peer);
+		connect_to(d, own, peer);
 		break;
 	case XENBUS_ACT_DISCONNECT:
 		sup_dev_event(d, SUP_EV_CLOSE);
@@ -472,7 +472,7 @@ static const struct xs_kvs *up_keys(const struct sup_dev *d)
 
 void sup_bus_online(struct sup_dev *d)
 {
-	if (sup_bus_waits(d))
+	if (sup_bus_waits(d) && (!d->class->may_go_online || d->class->may_go_online(d)))
 		xenbus_end_up(d->end, up_keys(d));
 }
 

@@ -53,10 +53,18 @@ struct sup_class {
 	void (*found)(struct sup_dev *d, const char *path);
 
 	/* The frontend asks: what is of this kind goes into d->conn. One line in err. */
-	int (*ask)(struct sup_dev *d, const struct xs_kvs *peer, char *err, size_t size);
+	int (*ask)(struct sup_dev *d, const struct xs_kvs *own, const struct xs_kvs *peer, char *err, size_t size);
+	/* What a connection needs beside journal and ports, and its end. NULL: nothing. */
+	int (*connect)(struct sup_dev *d, char *err, size_t size);
+	void (*disconnect)(struct sup_dev *d);
+	/* State 4 may be written now; else it calls sup_bus_online() when it may. NULL: always. */
+	bool (*may_go_online)(struct sup_dev *d);
 	uint64_t (*journal_bytes)(const struct conn_id *c);
 	uint64_t (*queue_offset)(const struct conn_id *c, uint32_t queue); /* of its struct jrnl_queue */
-	void (*fill)(const struct sup_dev *d, struct stub_dev *sd, struct sup_pass *pass);
+	int (*fill)(struct sup_dev *d, struct stub_dev *sd, struct sup_pass *pass);
+	/* Its stub is up: CONNECTED, RESUMED. Its stub says what only this kind knows. NULL: nothing. */
+	void (*up)(struct sup_dev *d);
+	void (*said)(struct sup_dev *d, const struct stub_msg *m);
 
 	/* Now and then, while it is served. NULL: nothing. */
 	void (*look)(struct sup_dev *d, uint64_t now);
@@ -69,8 +77,8 @@ struct sup_class {
 	void (*put_back)(struct sup_dev *d, unsigned back_state, unsigned front_state, xsc_done_fn *fn);
 };
 
-extern const struct sup_class sup_vbd_class;
-#define SUP_CLASSES 1u
+extern const struct sup_class sup_vbd_class, sup_vif_class;
+#define SUP_CLASSES 2u
 extern const struct sup_class *const sup_classes[SUP_CLASSES];
 /* NULL: there is none. */
 const struct sup_class *sup_class_of(uint32_t type);

@@ -226,6 +226,8 @@ int sup_conn_make(struct sup_dev *d, char *err, size_t size)
 		if (rc)
 			snprintf(err, size, "event channel %u of domain %u can not be bound: %s", bad, d->domid, err_str(rc));
 	}
+	if (!rc && d->class->connect)
+		rc = d->class->connect(d, err, size);
 	if (rc)
 		sup_conn_forget(d);
 	else
@@ -239,6 +241,8 @@ void sup_conn_forget(struct sup_dev *d)
 	char path[STUB_PATH_MAX];
 
 	close_ports(d);
+	if (d->class->disconnect)
+		d->class->disconnect(d);
 	if (d->jfd >= 0)
 		close(d->jfd);
 	d->jfd = -1;

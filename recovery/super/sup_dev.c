@@ -118,6 +118,7 @@ static void save(struct loop_work *w)
 			  err_str(rc));
 }
 
+void sup_dev_save_now(struct sup_dev *d) { save(&d->save); }
 void sup_dev_save(struct sup_dev *d) { loop_defer(d->sup->loop, &d->save, save); }
 
 /* ---- events */
@@ -201,8 +202,8 @@ static void act(struct sup_dev *d, enum sup_action what, enum ctl_state from)
 		break;
 	case SUP_DO_ONLINE:
 		/* Before the guest is told, or a successor of ours would begin this connection anew, over requests in it. */
-		save(&d->save);
-		sup_note(d, CTL_EV_CONNECTED, "%u queues of %u pages", d->conn.nqueues, d->conn.ring_pages);
+		sup_dev_save_now(d);
+		sup_note(d, CTL_EV_CONNECTED, "%u queues", d->conn.nqueues);
 		sup_bus_online(d);
 		sup_group_settled(d->group);
 		if (!sup_domain_runs(d)) /* it was told of, maybe, but not heard yet */
@@ -210,7 +211,7 @@ static void act(struct sup_dev *d, enum sup_action what, enum ctl_state from)
 		break;
 	case SUP_DO_SETTLED:
 		if (sup_bus_waits(d)) /* given up before it ever was online, and begun again by an operator */
-			save(&d->save);
+			sup_dev_save_now(d);
 		sup_bus_online(d);
 		sup_group_settled(d->group);
 		break;

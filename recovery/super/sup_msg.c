@@ -18,6 +18,8 @@ static void up(struct sup_proc *p, unsigned slot, uint64_t generation, uint64_t 
 	d->generation = generation;
 	d->connected = d->resumed = true;
 	d->up_since = clock_now();
+	if (d->class->up)
+		d->class->up(d);
 	if (d->died_at)
 		d->last_outage = at > d->died_at ? at - d->died_at : 0;
 	sup_resize_serves(d, sectors); /* before the guest is told that it is connected */
@@ -104,6 +106,10 @@ static void from_active(struct sup_proc *p, unsigned slot, const struct stub_msg
 		if (m->arg[0])
 			log_warn("%s: %llu requests could not be answered in time while draining", d->vdev,
 				 (unsigned long long)m->arg[0]);
+		break;
+	case STUB_CARRIER:
+		if (d->class->said)
+			d->class->said(d, m);
 		break;
 	default:
 		log_peer("stub %d says %u, which means nothing", (int)p->pid, m->type);

@@ -109,6 +109,22 @@ struct sup_vbd {
 	struct sup_probe *probe;
 };
 
+/* A network interface. */
+struct sup_vif {
+	struct vif_wanted wanted;
+	struct vif_offer offer;
+	struct vif_ask ask;
+	struct spec port;     /* the netport's part of params */
+	char tap[16];	      /* it is made; "": not, or no tap is wanted */
+	uint32_t nfds;
+	int fd[2 * CONN_QUEUES_MAX]; /* a tap's queues; of a pair's wires, one for each queue, both ends */
+	uint32_t side;	      /* of a pair: ours */
+	uint32_t drain_ms, stall_ms;
+	bool stalled;	      /* its carrier is down for that */
+	bool script_runs;     /* state 4 waits for it */
+	struct xsc_watch rate, hotplug;
+};
+
 struct sup_port {
 	struct hv_port *port; /* NULL when adopted */
 	int fd[HV_PORT_FDS];
@@ -133,7 +149,10 @@ struct sup_dev {
 	uint64_t hang_ns;
 	uint32_t poll_us;
 	struct loop_timer again; /* it was refused: look again */
-	struct sup_vbd vbd;
+	union { /* by type */
+		struct sup_vbd vbd;
+		struct sup_vif vif;
+	};
 
 	/* connected */
 	struct conn_id conn;
@@ -196,6 +215,7 @@ void sup_dev_free(struct sup_dev *d); /* reservation, ports, journal, state file
 void sup_dev_abandon(struct sup_dev *d); /* only what we hold of it: a successor may go on */
 void sup_dev_event(struct sup_dev *d, enum sup_event ev);
 void sup_dev_save(struct sup_dev *d); /* soon */
+void sup_dev_save_now(struct sup_dev *d);
 void sup_dev_text(struct sup_dev *d, const char *fmt, ...) PRINTF_LIKE(2, 3);
 /* Writes an event for whoever listens, and a line to the log. */
 void sup_note(struct sup_dev *d, enum ctl_event_kind kind, const char *fmt, ...) PRINTF_LIKE(3, 4);
@@ -239,6 +259,16 @@ void sup_resize_said(struct sup_dev *d, const struct stub_msg *m); /* RESIZED */
 /* bytes 0: only looks; else for a memory disk. 0, text then says what it waits for, or is empty; or negative errno with text. */
 int sup_resize(struct sup_dev *d, uint64_t bytes, char *text, size_t size);
 
+/* sup_vif_port.c - a vif's netport. d->text, or err, says what is wrong. */
+int sup_vif_port_take(struct sup_dev *d);    /* while it is offered: a tap is made, an end of a pair is taken */
+void sup_vif_port_leave(struct sup_dev *d);
+int sup_vif_port_open(struct sup_dev *d, char *err, size_t size); /* for a connection: a tap's queues */
+void sup_vif_port_close(struct sup_dev *d);
+int sup_vif_port_fd(const struct sup_dev *d, uint32_t queue); /* a stub's; -1: it needs none */
+void sup_vif_port_deposit(struct sup_dev *d);
+void sup_vif_port_adopt(struct sup_dev *d);
+void sup_vif_port_carrier(struct sup_dev *d, bool on);
+
 /* sup_twin.c - two domains of one VM, during a migration */
 /* The other domain's reservation of this image, shared: a descriptor; -EAGAIN: it is not for d to have. */
 int sup_twin_reserve(const struct sup_dev *d, uint64_t dev, uint64_t ino);
@@ -278,6 +308,8 @@ int sup_proc_watch(struct sup_proc *p);
 void sup_note_death(const struct sup_proc *p, struct ctl_event *e);
 void sup_proc_deposit(struct sup_proc *p);
 void sup_proc_kill(struct sup_proc *p);
+/* To whoever serves the device, or will: each finds its own index in m->dev. */
+void sup_proc_tell(const struct sup_dev *d, struct stub_msg *m);
 void sup_proc_drain(struct sup_proc *p, uint64_t ns);
 void sup_proc_free(struct sup_proc *p); /* lets go of a living one as well */
 bool sup_dev_has_procs(const struct sup_dev *d);

@@ -162,8 +162,9 @@ static int fill_dev(struct start *st, struct sup_proc *p, unsigned at)
 	sd->image_fd = -1;
 	sd->serial = d->serial;
 	sd->poll_us = d->poll_us;
-	d->class->fill(d, sd, &st->pass);
-	return path ? path : rc;
+	if (path || rc)
+		return path ? path : rc;
+	return d->class->fill(d, sd, &st->pass);
 }
 
 static int fill(struct start *st, struct sup_proc *p)
@@ -367,6 +368,23 @@ int sup_proc_watch(struct sup_proc *p)
 }
 
 void sup_proc_kill(struct sup_proc *p) { pidfd_send_signal(p->pidfd, SIGKILL, NULL, 0); }
+
+static void tell(const struct sup_proc *p, const struct sup_dev *d, struct stub_msg *m)
+{
+	for (unsigned i = 0; p && i < p->ndevs; i++)
+		if (p->dev[i].dev == d) {
+			m->dev = i;
+			if (fdmsg_send(p->ctl, m, sizeof(*m), NULL, 0))
+				log_warn("stub %d does not take a message", (int)p->pid);
+		}
+}
+
+void sup_proc_tell(const struct sup_dev *d, struct stub_msg *m)
+{
+	m->serial = d->serial;
+	tell(d->group->active, d, m);
+	tell(d->group->standby, d, m);
+}
 
 static void too_late(struct loop_timer *t)
 {

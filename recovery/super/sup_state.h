@@ -13,6 +13,7 @@
 #include "ring/base/conn.h"
 #include "ring/base/spec.h"
 #include "xenstore-glue/bus/vbd_keys.h"
+#include "xenstore-glue/bus/vif_keys.h"
 
 #include <stdbool.h>
 
@@ -40,6 +41,16 @@ struct saved_vbd {
 	struct vbd_wanted wanted; /* as offered */
 };
 
+/* Of a vif. */
+struct saved_vif {
+	struct vif_offer offer;
+	struct vif_wanted wanted;
+	struct vif_ask ask;
+	char tap[16];	/* its name; "": there is none */
+	uint32_t side;	/* of a pair */
+	uint32_t stalled;
+};
+
 struct saved_dev {
 	struct dev_id id;
 	uint32_t state;	     /* enum ctl_state */
@@ -51,7 +62,10 @@ struct saved_dev {
 	uint32_t local_port[SUP_PORTS_MAX];
 	struct saved_proc active, standby;
 	struct sup_policy policy;
-	struct saved_vbd vbd;
+	union { /* by id.type */
+		struct saved_vbd vbd;
+		struct saved_vif vif;
+	};
 	char text[160];	       /* why broken or failed */
 };
 

@@ -120,7 +120,7 @@ static uint32_t features(const struct vbd_offer *o, const struct vbd_ask *a, boo
 	return f;
 }
 
-static int ask(struct sup_dev *d, const struct xs_kvs *peer, char *err, size_t size)
+static int ask(struct sup_dev *d, const struct xs_kvs *own UNUSED, const struct xs_kvs *peer, char *err, size_t size)
 {
 	struct conn_id *c = &d->conn;
 	struct vbd_ask a;
@@ -147,7 +147,7 @@ static uint32_t slots(const struct conn_id *c) { return SLOTS_PER_PAGE * c->ring
 static uint64_t journal_bytes(const struct conn_id *c) { return jrnl_file_bytes(slots(c), c->nqueues); }
 static uint64_t queue_offset(const struct conn_id *c, uint32_t queue) { return jrnl_queue_offset(slots(c), queue); }
 
-static void fill(const struct sup_dev *d, struct stub_dev *sd, struct sup_pass *pass)
+static int fill(struct sup_dev *d, struct stub_dev *sd, struct sup_pass *pass)
 {
 	strcpy(sd->spec, d->vbd.spec);
 	if (d->vbd.image >= 0)
@@ -156,6 +156,7 @@ static void fill(const struct sup_dev *d, struct stub_dev *sd, struct sup_pass *
 	sd->want_dev = d->vbd.image_dev;
 	sd->want_ino = d->vbd.image_ino;
 	sd->fence_base = d->vbd.fence_base;
+	return 0;
 }
 
 static void look(struct sup_dev *d, uint64_t now)

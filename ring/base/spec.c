@@ -46,6 +46,21 @@ int spec_parse(const char *text, struct spec *out)
 	return 0;
 }
 
+int spec_parse_short(const char *text, struct spec *out)
+{
+	size_t name = strcspn(text, ":,"), len = strlen(text);
+	char full[SPEC_MAX + 1];
+
+	if (text[name] == ':' || text[0] == '/')
+		return spec_parse(text, out);
+	if (len >= SPEC_MAX)
+		return -ENAMETOOLONG;
+	memcpy(full, text, name);
+	full[name] = ':';
+	strcpy(full + name + 1, text + name);
+	return spec_parse(full, out);
+}
+
 int spec_format(const struct spec *s, char *text, size_t size)
 {
 	size_t n = strlen(s->engine);

@@ -1,4 +1,4 @@
-/* spec.h - the text that names a disk's storage: "PATH" or "ENGINE:ARG", then ",key=value"... (xenstore's `params`).
+/* spec.h - the text that names a disk's storage, or a vif's netport: "PATH" or "ENGINE:ARG", then ",key=value"... (xenstore's `params`).
  *
  * Shared by bulkhead(1), the supervisor and the engines, so that all read it alike. Pure.
  * A path that holds a comma is written with "\," for each; a bare path must start with '/'.
@@ -20,6 +20,8 @@ struct spec {
 
 /* 0, -EINVAL (no engine name, relative bare path, empty), -ENAMETOOLONG. */
 int spec_parse(const char *text, struct spec *out);
+/* The same of a netport: an engine without an argument may stand without its colon, as in "tap,loss=1". */
+int spec_parse_short(const char *text, struct spec *out);
 /* Writes the text back. 0 or -ENAMETOOLONG. */
 int spec_format(const struct spec *s, char *text, size_t size);
 /* Value of key in opts, copied into value; false if absent or too long. A key without "=" has the value "1". */

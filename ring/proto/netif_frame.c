@@ -126,14 +126,41 @@ static uint32_t pseudo(const uint8_t *frame, const struct netif_frame *f, uint32
 	return f->proto == NETIF_IPV4 ? sum(frame + f->l3 + 12, 8, s) : sum(frame + f->l3 + 8, 32, s);
 }
 
+/* A whole TCP or UDP header is there, and where its checksum stands. 0: not so. */
+static uint32_t sum_at(const struct netif_frame *f, uint32_t len)
+{
+	if ((f->proto != NETIF_IPV4 && f->proto != NETIF_IPV6) || f->fragment || !f->l4_hdr || f->l4 + f->l4_hdr > len)
+		return 0;
+	return f->l4 + (f->l4_proto == NETIF_TCP ? 16 : 6);
+}
+
+static void put_sum(uint8_t *at, uint32_t s)
+{
+	s = ~s & 0xffff;
+	put_be16(at, s ? s : 0xffff); /* 0 says of UDP that there is none */
+}
+
 int netif_frame_sum(uint8_t *frame, uint32_t len, const struct virtio_net_hdr *h)
 {
-	uint32_t at = (uint32_t)h->csum_start + h->csum_offset, s;
+	uint32_t at = (uint32_t)h->csum_start + h->csum_offset;
 
 	if (h->csum_start < NETIF_ETH_HLEN || h->csum_start >= len || at + 2 > len)
 		return -EINVAL;
-	s = ~sum(frame + h->csum_start, len - h->csum_start, 0) & 0xffff;
-	put_be16(frame + at, s ? s : 0xffff); /* 0 says of UDP that there is none */
+	put_sum(frame + at, sum(frame + h->csum_start, len - h->csum_start, 0));
+	return 0;
+}
+
+int netif_frame_sum_anew(uint8_t *frame, uint32_t len)
+{
+	struct netif_frame f;
+	uint32_t at;
+
+	netif_frame_look(frame, len, &f);
+	at = sum_at(&f, len);
+	if (!at)
+		return -EINVAL;
+	/* Minus what stands there: plus its complement. */
+	put_sum(frame + at, sum(frame + f.l4, len - f.l4, (uint64_t)pseudo(frame, &f, len) + (be16(frame + at) ^ 0xffffu)));
 	return 0;
 }
 
@@ -159,20 +186,21 @@ static int set_segments(const struct netif_frame *f, uint32_t len, const struct 
 int netif_to_vnet(uint8_t *frame, uint32_t len, const struct netif_offload *o, struct virtio_net_hdr *h, bool *fixed)
 {
 	struct netif_frame f;
+	uint32_t at;
 
 	*h = (struct virtio_net_hdr){.flags = o->valid && !o->blank ? VIRTIO_NET_HDR_F_DATA_VALID : 0};
 	*fixed = false;
 	if (!o->blank && o->gso_type == XEN_NETIF_GSO_TYPE_NONE)
 		return 0;
 	netif_frame_look(frame, len, &f);
-	if ((f.proto != NETIF_IPV4 && f.proto != NETIF_IPV6) || f.fragment || (f.l4_proto != NETIF_TCP && f.l4_proto != NETIF_UDP) ||
-	    !f.l4_hdr)
+	at = sum_at(&f, len);
+	if (!at)
 		return -EINVAL;
 	h->flags = VIRTIO_NET_HDR_F_NEEDS_CSUM;
 	h->csum_start = (uint16_t)f.l4;
-	h->csum_offset = f.l4_proto == NETIF_TCP ? 16 : 6;
+	h->csum_offset = (uint16_t)(at - f.l4);
 	if (!o->blank) {
-		put_be16(frame + f.l4 + h->csum_offset, pseudo(frame, &f, len));
+		put_be16(frame + at, pseudo(frame, &f, len));
 		*fixed = true;
 	}
 	return o->gso_type == XEN_NETIF_GSO_TYPE_NONE ? 0 : set_segments(&f, len, o, h);

@@ -41,6 +41,8 @@ int netif_to_vnet(uint8_t *frame, uint32_t len, const struct netif_offload *o, s
 int netif_from_vnet(const struct virtio_net_hdr *h, struct netif_offload *o);
 /* Completes the checksum that h says is missing. 0; -EINVAL: not inside the frame. */
 int netif_frame_sum(uint8_t *frame, uint32_t len, const struct virtio_net_hdr *h);
+/* Writes the checksum of a TCP or UDP frame, whatever stands there now: doing it again changes nothing. 0; -EINVAL: it is none. */
+int netif_frame_sum_anew(uint8_t *frame, uint32_t len);
 
 /* The hash of <xen/io/netif.h>, for any length of key. */
 uint32_t netif_toeplitz(const uint8_t *key, uint32_t key_len, const uint8_t *data, uint32_t len);

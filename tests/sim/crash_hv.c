@@ -9,7 +9,7 @@
 
 #define PAGES 80u
 #define GRANTS 256u
-#define CHANNELS 4u
+#define CHANNELS 8u
 #define PORTS 8u /* of one process */
 #define FD 0x50000000
 
@@ -146,6 +146,8 @@ static int op_map_ring(struct hv *hv, hv_domid_t dom, const hv_gref_t *gref, siz
 	return map_one(proc(hv), gref[0], false, out);
 }
 
+void (*crash_hv_copying)(const void *local);
+
 static int op_copy(struct hv *hv, hv_domid_t dom, struct hv_copy *c, size_t n)
 {
 	(void)hv;
@@ -153,6 +155,8 @@ static int op_copy(struct hv *hv, hv_domid_t dom, struct hv_copy *c, size_t n)
 	for (size_t i = 0; i < n; i++) {
 		struct grant *g = find(c[i].gref);
 
+		if (crash_hv_copying)
+			crash_hv_copying(c[i].local);
 		c[i].status = !g ? -EINVAL : g->ro && c[i].to_guest ? -EACCES : 0;
 		if (!c[i].status && c[i].to_guest)
 			memcpy((char *)g->page + c[i].off, c[i].local, c[i].len);

@@ -1,42 +1,16 @@
 /* What xl and libxl write (seen in the store of a Xen 4.17), written here in one transaction for each thing. */
-#include "xenstore-glue/bus/dev_admin.h"
+#include "xenstore-glue/bus/dev_admin_priv.h"
 
 #include "ring/base/check.h"
 #include "ring/base/err.h"
 #include "ring/os/clock.h"
 #include "xenstore-glue/bus/xenbus.h"
-#include "xenstore-glue/bus/xs_tree.h"
 #include "xenstore-glue/wire/xs_wire.h"
 
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-static struct xs_perm perm(uint32_t domid, unsigned may)
-{
-	return (struct xs_perm){.domid = (uint16_t)domid, .may = (uint8_t)may};
-}
-
-/* base "/" fmt... Too long for the protocol is refused by the batch. */
-static const char *PRINTF_LIKE(3, 4) below(char out[XS_PATH_SIZE], const char *base, const char *fmt, ...)
-{
-	va_list ap;
-	int n = snprintf(out, XS_PATH_SIZE, "%s/", base);
-
-	va_start(ap, fmt);
-	if (n > 0 && n < (int)XS_PATH_SIZE)
-		vsnprintf(out + n, XS_PATH_SIZE - (size_t)n, fmt, ap);
-	va_end(ap);
-	return out;
-}
-
-static void dir(struct xsc_batch *b, const char *path, const struct xs_perm *p, size_t n)
-{
-	xsc_batch_mkdir(b, path);
-	xsc_batch_perms(b, path, p, n);
-}
 
 /* ---- domains ---- */
 
@@ -46,139 +20,25 @@ void dev_admin_domain_create(struct xsc *xs, const struct dev_admin_domain *d, x
 	static const char *const reads[] = {"device", "control", "cpu", "memory", "store"};
 	static const char *const owns[] = {"data", "drivers", "feature", "attr", "error", "control/shutdown",
 					   "device/suspend"};
-	const struct xs_perm ro[2] = {perm(0, 0), perm(d->domid, XS_MAY_READ)}, own = perm(d->domid, 0);
+	const struct xs_perm ro[2] = {admin_perm(0, 0), admin_perm(d->domid, XS_MAY_READ)}, own = admin_perm(d->domid, 0);
 	char dom[XS_PATH_SIZE], vm[XS_PATH_SIZE], path[XS_PATH_SIZE];
 	struct xsc_batch *b = xsc_batch_new();
 
 	snprintf(dom, sizeof(dom), "/local/domain/%u", d->domid);
 	snprintf(vm, sizeof(vm), "/vm/%s", d->uuid);
-	xsc_batch_absent(b, below(path, dom, "vm"));
-	dir(b, dom, ro, 2);
-	dir(b, vm, ro, 2);
-	xsc_batch_write(b, below(path, vm, "uuid"), "%s", d->uuid);
-	xsc_batch_write(b, below(path, vm, "name"), "%s", d->name);
-	xsc_batch_write(b, below(path, dom, "vm"), "%s", vm);
-	xsc_batch_write(b, below(path, dom, "name"), "%s", d->name);
-	xsc_batch_write(b, below(path, dom, "domid"), "%u", d->domid);
+	xsc_batch_absent(b, admin_below(path, dom, "vm"));
+	admin_dir(b, dom, ro, 2);
+	admin_dir(b, vm, ro, 2);
+	xsc_batch_write(b, admin_below(path, vm, "uuid"), "%s", d->uuid);
+	xsc_batch_write(b, admin_below(path, vm, "name"), "%s", d->name);
+	xsc_batch_write(b, admin_below(path, dom, "vm"), "%s", vm);
+	xsc_batch_write(b, admin_below(path, dom, "name"), "%s", d->name);
+	xsc_batch_write(b, admin_below(path, dom, "domid"), "%u", d->domid);
 	for (size_t i = 0; i < ARRAY_LEN(reads); i++)
-		dir(b, below(path, dom, "%s", reads[i]), ro, 2);
+		admin_dir(b, admin_below(path, dom, "%s", reads[i]), ro, 2);
 	for (size_t i = 0; i < ARRAY_LEN(owns); i++)
-		dir(b, below(path, dom, "%s", owns[i]), &own, 1);
+		admin_dir(b, admin_below(path, dom, "%s", owns[i]), &own, 1);
 	xsc_batch_commit(xs, b, fn, arg);
-}
-
-/* ---- a vbd ---- */
-
-static void front_keys(const struct dev_admin_vbd *v, const char *back, struct xs_kvs *front)
-{
-	xs_kv_set(front, "backend", "%s", back);
-	xs_kv_set(front, "backend-id", "%u", v->back_domid);
-	xs_kv_set(front, "state", "1");
-	xs_kv_set(front, "virtual-device", "%u", v->devid);
-	xs_kv_set(front, "device-type", "%s", v->wanted.cdrom ? "cdrom" : "disk");
-	xs_kv_set(front, "trusted", "1");
-}
-
-static int back_keys(const struct dev_admin_vbd *v, const char *front, struct xs_kvs *back)
-{
-	struct vbd_wanted w = v->wanted;
-
-	if ((size_t)snprintf(w.frontend, sizeof(w.frontend), "%s", front) >= sizeof(w.frontend))
-		return -EINVAL;
-	w.frontend_id = v->domid;
-	w.online = true;
-	if (!w.dev[0])
-		vbd_vdev(v->devid, w.dev, sizeof(w.dev));
-	return vbd_wanted_write(&w, back);
-}
-
-struct ends {
-	const struct dev_admin_vbd *v;
-	struct xsc_batch *b;
-	struct xs_kvs kvs; /* of the directory that is being filled */
-	char front[128], back[128];
-};
-
-static struct ends *ends_new(const struct dev_admin_vbd *v)
-{
-	struct ends *e = calloc(1, sizeof(*e));
-	char path[XS_PATH_SIZE];
-
-	CHECK(e);
-	e->v = v;
-	e->b = xsc_batch_new();
-	vbd_front_path(e->front, sizeof(e->front), v->domid, v->devid);
-	vbd_back_path(e->back, sizeof(e->back), v->back_domid, v->domid, v->devid);
-	xsc_batch_absent(e->b, below(path, e->back, "state"));
-	xsc_batch_absent(e->b, below(path, e->front, "state"));
-	return e;
-}
-
-/* Made anew: their permissions are those of an owner, not what a directory above happens to have. */
-static void end_begin(struct ends *e, const char *path, uint32_t owner, uint32_t other)
-{
-	const struct xs_perm perms[2] = {perm(owner, 0), perm(other, XS_MAY_READ)};
-
-	xsc_batch_rm(e->b, path);
-	dir(e->b, path, perms, 2);
-	e->kvs.n = 0;
-}
-
-static void end_front(struct ends *e)
-{
-	end_begin(e, e->front, e->v->domid, e->v->back_domid);
-	front_keys(e->v, e->back, &e->kvs);
-}
-
-static void end_back(struct ends *e)
-{
-	end_begin(e, e->back, e->v->back_domid, e->v->domid);
-	if (back_keys(e->v, e->front, &e->kvs) < 0)
-		xsc_batch_write(e->b, "//", "0"); /* refused: the caller's paths do not fit */
-}
-
-static void ends_commit(struct ends *e, struct xsc *xs, xsc_done_fn *fn, void *arg)
-{
-	xsc_batch_commit(xs, e->b, fn, arg);
-	free(e);
-}
-
-void dev_admin_vbd_create(struct xsc *xs, const struct dev_admin_vbd *v, xsc_done_fn *fn, void *arg)
-{
-	struct ends *e = ends_new(v);
-	char path[XS_PATH_SIZE];
-
-	snprintf(path, sizeof(path), "/local/domain/%u/vm", v->domid);
-	xsc_batch_exists(e->b, path);
-	end_front(e);
-	xs_tree_batch(e->b, e->front, &e->kvs);
-	end_back(e);
-	xs_tree_batch(e->b, e->back, &e->kvs);
-	ends_commit(e, xs, fn, arg);
-}
-
-void dev_admin_vbd_restore(struct xsc *xs, const struct dev_admin_ends *d, xsc_done_fn *fn, void *arg)
-{
-	const struct xs_perm ro[2] = {perm(0, 0), perm(d->vbd.domid, XS_MAY_READ)};
-	struct ends *e = ends_new(&d->vbd);
-	char dom[64], path[XS_PATH_SIZE];
-	int rc;
-
-	snprintf(dom, sizeof(dom), "/local/domain/%u", d->vbd.domid);
-	xsc_batch_absent(e->b, below(path, dom, "vm"));
-	dir(e->b, dom, ro, 2);
-	dir(e->b, below(path, dom, "device"), ro, 2);
-	end_front(e);
-	rc = vbd_ask_write(&d->ask, &e->kvs);
-	xs_kv_set(&e->kvs, "state", "%u", d->front_state);
-	xs_tree_batch(e->b, e->front, &e->kvs);
-	end_back(e);
-	rc = rc ? rc : vbd_offer_write(&d->offer, &e->kvs);
-	xs_kv_set(&e->kvs, "state", "%u", d->back_state);
-	xs_tree_batch(e->b, e->back, &e->kvs);
-	if (rc)
-		xsc_batch_write(e->b, "//", "0"); /* refused */
-	ends_commit(e, xs, fn, arg);
 }
 
 /* ---- waiting and removing ---- */
@@ -322,7 +182,7 @@ static void got_present(void *arg, int rc, const char *data, size_t len)
 	}
 	b = xsc_batch_new();
 	xsc_batch_exists(b, r->state);
-	xsc_batch_write(b, below(path, r->back, "online"), "0");
+	xsc_batch_write(b, admin_below(path, r->back, "online"), "0");
 	xsc_batch_write(b, r->state, "%d", XenbusStateClosing);
 	xsc_batch_commit(r->xs, b, asked, r);
 }
@@ -349,14 +209,23 @@ void dev_admin_wait(struct xsc *xs, const struct dev_admin_dev *d, unsigned stat
 
 /* ---- the end of a domain ---- */
 
+static const char *const classes[] = {"vbd", "vif"};
+
 struct ending {
 	struct xsc *xs;
 	uint32_t back_domid, domid;
 	uint64_t timeout_ns;
+	unsigned listed; /* classes */
 	unsigned outstanding;
 	xsc_done_fn *fn;
 	void *arg;
 };
+
+static const char *classes_path(char *path, size_t size, const struct ending *e, size_t i)
+{
+	snprintf(path, size, "/local/domain/%u/backend/%s/%u", e->back_domid, classes[i], e->domid);
+	return path;
+}
 
 static void ending_done(void *arg, int rc, const char *data, size_t len)
 {
@@ -375,8 +244,8 @@ static void remove_domain(void *arg, int rc, const char *vm, size_t len)
 	char path[XS_PATH_SIZE];
 
 	(void)len;
-	snprintf(path, sizeof(path), "/local/domain/%u/backend/vbd/%u", e->back_domid, e->domid);
-	xsc_batch_rm(b, path);
+	for (size_t i = 0; i < ARRAY_LEN(classes); i++)
+		xsc_batch_rm(b, classes_path(path, sizeof(path), e, i));
 	snprintf(path, sizeof(path), "/local/domain/%u", e->domid);
 	xsc_batch_rm(b, path);
 	/* The node is domain 0's, so its text may be believed. */
@@ -397,32 +266,43 @@ static void device_gone(void *arg, int rc, const char *data, size_t len)
 	xsc_read(e->xs, 0, path, remove_domain, e);
 }
 
+static void list_next(struct ending *e);
+
 static void got_devices(void *arg, int rc, const char *data, size_t len)
 {
 	struct ending *e = arg;
-	struct dev_admin_dev d = {.back_domid = e->back_domid, .domid = e->domid, .class_name = "vbd"};
+	struct dev_admin_dev d = {.back_domid = e->back_domid, .domid = e->domid};
 
-	e->outstanding = 1;
+	strcpy(d.class_name, classes[e->listed++]);
 	for (size_t at = 0; rc == 0 && at < len; at += strlen(data + at) + 1)
 		if (xs_parse_u32(data + at, UINT32_MAX, &d.devid)) {
 			e->outstanding++;
 			dev_admin_remove(e->xs, &d, e->timeout_ns, true, device_gone, e);
 		}
-	device_gone(e, 0, NULL, 0);
+	list_next(e);
+}
+
+static void list_next(struct ending *e)
+{
+	char path[96];
+
+	if (e->listed < ARRAY_LEN(classes))
+		xsc_directory(e->xs, 0, classes_path(path, sizeof(path), e, e->listed), got_devices, e);
+	else
+		device_gone(e, 0, NULL, 0);
 }
 
 static void front_gone(void *arg, int rc, const char *data, size_t len)
 {
 	struct ending *e = arg;
-	char path[96];
 
 	(void)data, (void)len;
 	if (rc && rc != -ENOENT) {
 		ending_done(e, rc, NULL, 0);
 		return;
 	}
-	snprintf(path, sizeof(path), "/local/domain/%u/backend/vbd/%u", e->back_domid, e->domid);
-	xsc_directory(e->xs, 0, path, got_devices, e);
+	e->outstanding = 1; /* the lists */
+	list_next(e);
 }
 
 void dev_admin_domain_destroy(struct xsc *xs, uint32_t back_domid, uint32_t domid, uint64_t timeout_ns, xsc_done_fn *fn,

@@ -9,6 +9,7 @@
 #define BULKHEAD_XENSTORE_GLUE_BUS_DEV_ADMIN_H
 
 #include "xenstore-glue/bus/vbd_keys.h"
+#include "xenstore-glue/bus/vif_keys.h"
 #include "xenstore-glue/client/xs.h"
 
 /* ---- domains; the store must know the domain already (introduced), or its permissions mean nothing ---- */
@@ -44,9 +45,23 @@ struct dev_admin_ends {
 };
 void dev_admin_vbd_restore(struct xsc *xs, const struct dev_admin_ends *e, xsc_done_fn *fn, void *arg);
 
+struct dev_admin_vif {
+	uint32_t back_domid, domid, devid;
+	struct vif_wanted wanted; /* frontend, frontend_id, handle and online are filled in here; the rest of the frontend's from it */
+};
+/* As those of a vbd. */
+void dev_admin_vif_create(struct xsc *xs, const struct dev_admin_vif *v, xsc_done_fn *fn, void *arg);
+struct dev_admin_vif_ends {
+	struct dev_admin_vif vif;
+	struct vif_offer offer;
+	struct vif_ask ask;
+	unsigned back_state, front_state;
+};
+void dev_admin_vif_restore(struct xsc *xs, const struct dev_admin_vif_ends *e, xsc_done_fn *fn, void *arg);
+
 struct dev_admin_dev {
 	uint32_t back_domid, domid, devid;
-	char class_name[8]; /* "vbd" */
+	char class_name[8]; /* "vbd", "vif" */
 };
 /* state=5 and online=0 in the backend's directory, waits for its state 6 (or for its end) at most timeout_ns, then removes
  * both directories. -ETIMEDOUT: nothing was removed, the request to close stands; with force all is removed then, and rc

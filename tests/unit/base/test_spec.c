@@ -35,6 +35,22 @@ static void good_texts(void **state)
 	reads("file:", "file", "", "");
 }
 
+static void a_name_alone(void **state)
+{
+	struct spec s;
+
+	(void)state;
+	assert_int_equal(spec_parse_short("tap", &s), 0);
+	assert_true(strcmp(s.engine, "tap") == 0 && !s.arg[0] && !s.opts[0]);
+	assert_int_equal(spec_parse_short("tap,loss=1,x", &s), 0);
+	assert_true(strcmp(s.engine, "tap") == 0 && !s.arg[0] && strcmp(s.opts, "loss=1,x") == 0);
+	assert_int_equal(spec_parse_short("pair:a", &s), 0);
+	assert_true(strcmp(s.engine, "pair") == 0 && strcmp(s.arg, "a") == 0);
+	assert_int_equal(spec_parse_short("", &s), -EINVAL);
+	assert_int_equal(spec_parse_short(",loss=1", &s), -EINVAL);
+	assert_int_equal(spec_parse_short("averyveryverylongname", &s), -ENAMETOOLONG);
+}
+
 static void bad_texts(void **state)
 {
 	char text[3 * SPEC_MAX];
@@ -101,7 +117,7 @@ static void sizes(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(good_texts), cmocka_unit_test(bad_texts),
+	const struct CMUnitTest tests[] = {cmocka_unit_test(good_texts), cmocka_unit_test(a_name_alone), cmocka_unit_test(bad_texts),
 					   cmocka_unit_test(options), cmocka_unit_test(sizes)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,253 @@
+/* The netport of a vif: who makes it, and who holds which of its descriptors.
+ *
+ * tap   made while the vif is offered, so that a toolstack's script finds it; its queues are opened for a connection and closed
+ *       with it, so its carrier tells whether there is one
+ * pair  a wire between two vifs whose params say the same NAME. Who comes first makes it; both hold both ends, so that either may
+ *       leave and come back
+ * null  nothing */
+#include "recovery/super/sup_priv.h"
+
+#include "recovery/net/tap.h"
+#include "ring/base/err.h"
+#include "ring/base/log.h"
+#include "ring/os/wire.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#define TXQUEUELEN 4096u /* a million packets a second for the time that an outage takes */
+#define WIRE_BYTES ((uint64_t)1 << 20)
+
+static bool is(const struct sup_dev *d, const char *kind) { return strcmp(d->vif.port.engine, kind) == 0; }
+
+static void close_fds(struct sup_dev *d)
+{
+	char name[KEEP_NAME_MAX];
+
+	if (!d->vif.nfds)
+		return;
+	sup_name_store(name, sup_dev_id(d));
+	keep_drop(&d->sup->keep, name);
+	while (d->vif.nfds)
+		close(d->vif.fd[--d->vif.nfds]);
+}
+
+void sup_vif_port_deposit(struct sup_dev *d)
+{
+	char name[KEEP_NAME_MAX];
+
+	sup_name_store(name, sup_dev_id(d));
+	if (d->vif.nfds)
+		keep_put(&d->sup->keep, name, d->vif.fd, d->vif.nfds);
+}
+
+/* Another vif of ours for which fits(other, d) holds. */
+static struct sup_dev *other(const struct sup_dev *d, bool (*fits)(const struct sup_dev *o, const struct sup_dev *d))
+{
+	struct sup_group *g;
+	struct sup_dev *o;
+
+	LIST_FOREACH(g, &d->sup->groups, link)
+		LIST_FOREACH(o, &g->devs, link)
+			if (o != d && o->type == CONN_VIF && fits(o, d))
+				return o;
+	return NULL;
+}
+
+/* ---- tap */
+
+static void tap_name(const struct sup_dev *d, char name[TAP_NAME_MAX])
+{
+	if (d->vif.wanted.vifname[0])
+		memcpy(name, d->vif.wanted.vifname, TAP_NAME_MAX);
+	else
+		snprintf(name, TAP_NAME_MAX, "vif%u.%u", d->domid, d->devid);
+}
+static_assert(sizeof(((struct vif_wanted *)0)->vifname) == TAP_NAME_MAX && sizeof(((struct sup_vif *)0)->tap) == TAP_NAME_MAX, "names");
+
+static bool has_name(const struct sup_dev *o, const struct sup_dev *d)
+{
+	char name[TAP_NAME_MAX];
+
+	tap_name(d, name);
+	return strcmp(o->vif.tap, name) == 0;
+}
+
+static struct tap_conf conf_of(const struct sup_dev *d, unsigned queues)
+{
+	struct tap_conf c = {.queues = queues, .txqueuelen = TXQUEUELEN, .mtu = d->vif.wanted.mtu};
+
+	tap_name(d, c.name);
+	return c;
+}
+
+static int take_tap(struct sup_dev *d)
+{
+	struct tap_conf c = conf_of(d, 1);
+	struct sup_dev *o = other(d, has_name);
+	char err[sizeof(d->text)] = "";
+	int fd, rc;
+
+	if (d->vif.tap[0])
+		return 0; /* kept from the connection before */
+	if (o) {
+		sup_dev_text(d, "the interface %s is %s's of domain %u: another vifname is needed", c.name, o->vdev, o->domid);
+		return -EBUSY;
+	}
+	memcpy(d->vif.tap, c.name, sizeof(d->vif.tap));
+	sup_dev_save_now(d); /* before it is made: a successor is to find it */
+	rc = tap_make(&c, &fd, err, sizeof(err));
+	if (rc) {
+		d->vif.tap[0] = '\0';
+		sup_dev_save(d);
+		sup_dev_text(d, "%s%s", err, rc == -EPERM ? "; pair:NAME and null need no rights" : "");
+		return rc;
+	}
+	close(fd);
+	return 0;
+}
+
+static int open_tap(struct sup_dev *d, char *err, size_t size)
+{
+	struct tap_conf c = conf_of(d, d->conn.nqueues);
+	int rc = d->vif.nfds ? 0 : tap_make(&c, d->vif.fd, err, size);
+
+	if (!rc)
+		d->vif.nfds = c.queues;
+	return rc;
+}
+
+/* ---- pair */
+
+static bool has_wire(const struct sup_dev *o, const struct sup_dev *d)
+{
+	return is(o, "pair") && strcmp(o->vif.port.arg, d->vif.port.arg) == 0 && o->vif.nfds;
+}
+
+static bool has_wire_of_side_1(const struct sup_dev *o, const struct sup_dev *d) { return has_wire(o, d) && o->vif.side; }
+static bool has_wire_of_side_0(const struct sup_dev *o, const struct sup_dev *d) { return has_wire(o, d) && !o->vif.side; }
+
+static int make_wires(struct sup_dev *d, uint32_t queues)
+{
+	int rc = 0;
+
+	for (uint32_t q = 0; !rc && q < queues; q++) {
+		int end[2];
+
+		rc = wire_make(WIRE_BYTES, end);
+		if (rc)
+			break;
+		d->vif.fd[2 * q] = end[0];
+		d->vif.fd[2 * q + 1] = end[1];
+		d->vif.nfds = 2 * q + 2;
+	}
+	return rc;
+}
+
+static int share_wires(struct sup_dev *d, const struct sup_dev *o)
+{
+	while (d->vif.nfds < o->vif.nfds) {
+		int fd = fcntl(o->vif.fd[d->vif.nfds], F_DUPFD_CLOEXEC, 0);
+
+		if (fd < 0)
+			return -errno;
+		d->vif.fd[d->vif.nfds++] = fd;
+	}
+	return 0;
+}
+
+static int take_pair(struct sup_dev *d)
+{
+	struct sup_dev *zero = other(d, has_wire_of_side_0), *one = other(d, has_wire_of_side_1), *first = zero ? zero : one;
+	uint32_t queues = d->vif.offer.max_queues;
+	int rc;
+
+	if (d->vif.nfds)
+		return 0;
+	if (zero && one) {
+		sup_dev_text(d, "the wire %s has both its ends attached already", d->vif.port.arg);
+		return -EBUSY;
+	}
+	if (first && first->vif.nfds != 2 * queues) {
+		sup_dev_text(d, "the wire %s has %u queues at its other end: queues=%u is needed here", d->vif.port.arg, first->vif.nfds / 2,
+			     first->vif.nfds / 2);
+		return -EINVAL;
+	}
+	d->vif.side = zero != NULL;
+	rc = first ? share_wires(d, first) : make_wires(d, queues);
+	if (rc) {
+		sup_dev_text(d, "the wire %s can not be made: %s", d->vif.port.arg, err_str(rc));
+		close_fds(d);
+		return rc;
+	}
+	sup_vif_port_deposit(d);
+	sup_dev_save(d);
+	return 0;
+}
+
+/* ---- any */
+
+int sup_vif_port_take(struct sup_dev *d)
+{
+	if (is(d, "tap"))
+		return take_tap(d);
+	if (is(d, "pair"))
+		return take_pair(d);
+	if (is(d, "null"))
+		return 0;
+	sup_dev_text(d, "there is no netport \"%s\": tap, pair:NAME or null is meant", d->vif.port.engine);
+	return -EINVAL;
+}
+
+void sup_vif_port_leave(struct sup_dev *d)
+{
+	close_fds(d);
+	if (d->vif.tap[0])
+		tap_remove(d->vif.tap);
+	d->vif.tap[0] = '\0';
+}
+
+int sup_vif_port_open(struct sup_dev *d, char *err, size_t size)
+{
+	int rc = is(d, "tap") ? open_tap(d, err, size) : 0;
+
+	if (rc || !is(d, "pair") || 2 * d->conn.nqueues <= d->vif.nfds)
+		return rc;
+	return err_say(err, size, -EINVAL, "the wire %s is lost: attach both ends anew", d->vif.port.arg);
+}
+
+void sup_vif_port_close(struct sup_dev *d)
+{
+	if (is(d, "tap"))
+		close_fds(d);
+}
+
+int sup_vif_port_fd(const struct sup_dev *d, uint32_t queue)
+{
+	if (is(d, "tap"))
+		return d->vif.fd[queue];
+	return is(d, "pair") ? d->vif.fd[2 * queue + d->vif.side] : -1;
+}
+
+void sup_vif_port_adopt(struct sup_dev *d)
+{
+	char name[KEEP_NAME_MAX];
+	size_t n = ARRAY_LEN(d->vif.fd);
+
+	sup_name_store(name, sup_dev_id(d));
+	if (keep_get(&d->sup->keep, name, d->vif.fd, &n))
+		n = 0;
+	d->vif.nfds = (uint32_t)n;
+	/* Of a tap whose connection has ended, or is another than is remembered. */
+	if (is(d, "tap") && n && n != d->conn.nqueues)
+		close_fds(d);
+}
+
+void sup_vif_port_carrier(struct sup_dev *d, bool on)
+{
+	if (is(d, "tap") && d->vif.nfds && tap_carrier(d->vif.fd[0], on))
+		log_warn("%s of domain %u: the carrier of %s can not be set", d->vdev, d->domid, d->vif.tap);
+}
