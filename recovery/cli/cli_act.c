@@ -18,7 +18,7 @@ static int act(const struct cli *c, enum ctl_op op, const char *vm, const char *
 
 	if (domid < 0)
 		return CLI_FAILED;
-	if (cli_devid(vdev, &req.devid))
+	if (cli_device(vdev, &req.type, &req.devid))
 		return EXIT_USAGE;
 	req.domid = (uint32_t)domid;
 	sock = cli_supervisor(c);

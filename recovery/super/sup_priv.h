@@ -121,6 +121,7 @@ struct sup_vif {
 	bool stalled;	      /* its carrier is down for that */
 	bool script_runs;     /* state 4 waits for it */
 	struct xsc_watch rate, hotplug;
+	struct sup_attach *attach; /* under way */
 };
 
 struct sup_port {
@@ -243,6 +244,13 @@ void sup_vbd_offer_stop(struct sup_dev *d); /* a probe under way is killed */
 void sup_vbd_reserve(struct sup_dev *d);    /* again, for a connection that lives: the keeper has lost the reservation */
 int sup_vbd_options(struct sup_dev *d);	    /* only the options of wanted.params; on failure d->text says why */
 void sup_vbd_release(struct sup_dev *d);    /* the reservation goes; mem: its store as well */
+
+/* sup_vif.c */
+void sup_vif_offered(struct sup_dev *d);
+/* sup_vif_attach.c - its tap and the host's network, by wanted.mode. Ends in sup_vif_offered() or sup_offer_refused(). */
+int sup_vif_attach(struct sup_dev *d);
+void sup_vif_attach_stop(struct sup_dev *d); /* nothing ends any more */
+void sup_vif_detach(struct sup_dev *d);
 
 /* sup_vif_port.c - a vif's netport. d->text, or err, says what is wrong. */
 int sup_vif_port_take(struct sup_dev *d);    /* while it is offered: a tap is made, an end of a pair is taken */
