@@ -74,9 +74,9 @@ same() { # as what, when
 	[ -z "$(vif list)" ] || fail "$2: a record is left"
 }
 
-guest() { # NUMBER: its tap, and what stands behind it
+guest() { # NUMBER: its tap, and what stands behind it (no function in the background: its process is the one to kill)
 	vif tap "vif$1.0" || fail "no tap"
-	h "$BUILD/tests/tools/tapwire" "vif$1.0" "/run/netns/$N-$1" eth0 >"$T/wire$1" 2>&1 &
+	ip netns exec $H "$BUILD/tests/tools/tapwire" "vif$1.0" "/run/netns/$N-$1" eth0 >"$T/wire$1" 2>&1 &
 	PIDS[$1]=$!
 	wait_for 10 "tapwire on vif$1.0" grep -q ready "$T/wire$1"
 	g "$1" ip link set eth0 address "${MAC[$1]}" up
