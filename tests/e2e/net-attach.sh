@@ -6,7 +6,7 @@
 
 [ "$(id -u)" = 0 ] || skip "not root"
 [ -c /dev/net/tun ] || skip "/dev/net/tun is not there"
-need ip nft ping strace jq
+need ip nft ping strace jq python3
 N=bhn$$ # names of the namespaces: host, world outside, guests 1 and 2
 H=$N-h W=$N-w
 ip netns add $H 2>/dev/null || skip "no network namespaces here"
@@ -134,8 +134,19 @@ check_bridge() {
 	reaches 1 "$(ll 2)%eth0" bridge
 	spoof
 }
-# Guest 1 says it is somebody else, in turn by address, by ARP, by neighbour discovery and by MAC.
+# Of single frames of guest 1 the true ones arrive, and no other.
+frames() {
+	ip netns exec $N-2 python3 tests/tools/frames.py listen eth0 >"$T/frames" &
+	PIDS[3]=$!
+	wait_for 20 "listener" grep -q listening "$T/frames"
+	g 1 python3 tests/tools/frames.py send eth0
+	wait_for 20 "last frame" grep -q "true end" "$T/frames"
+	grep '^lie' "$T/frames" && fail "guest 2 hears lies"
+	[ "$(sort -u "$T/frames" | grep -c ^true)" = 11 ] || fail "guest 2 hears only: $(cat "$T/frames")"
+}
+# Guest 1 says it is somebody else: by address and by MAC.
 spoof() {
+	frames
 	g 2 ip neigh flush dev eth0
 	g 1 ip addr add 10.9.0.66/24 dev eth0
 	g 1 ip addr add fd09::66/64 dev eth0 nodad
@@ -222,7 +233,7 @@ check_openvswitch() {
 }
 
 # ---- every mode, then deaths: at every STEP-th system call that matters (STEP=1: all of them, two minutes a mode)
-STEP=${STEP:-12}
+STEP=${STEP:-25}
 SEED=${SEED:-$((RANDOM % STEP))}
 echo "STEP=$STEP SEED=$SEED"
 modes() { for m in bridge nat route; do both $m; done; }
