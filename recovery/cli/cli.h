@@ -30,9 +30,13 @@ int cli_stop_world(struct cli *c);
 int cli_create(struct cli *c, int argc, char **argv);
 int cli_destroy(struct cli *c, int argc, char **argv);
 int cli_list(struct cli *c, int argc, char **argv);
-/* Disks. */
+/* Disks and network interfaces. */
 int cli_attach(struct cli *c, int argc, char **argv);
 int cli_detach(struct cli *c, int argc, char **argv);
+/* attach VM vif ...; argv[0] is the VM. */
+int cli_attach_vif(struct cli *c, int argc, char **argv);
+/* Until the supervisor has offered the device of this directory: 0; else it wrote why it can not, or does not react: text. */
+int cli_wait_offered(struct xsc *xs, const char *back, char *text, size_t size);
 /* What the supervisor knows and does. */
 int cli_status(struct cli *c, int argc, char **argv);
 int cli_events(struct cli *c, int argc, char **argv);
@@ -54,8 +58,8 @@ int cli_not_on_xen(const struct cli *c, const char *what, const char *instead);
 int cli_domains(const struct cli *c, struct hub_dom **doms);
 /* Domid of a name or number; -ENOENT after one clear line. */
 int cli_domid(const struct cli *c, const char *name);
-/* Device number of "xvda"; -EINVAL after one clear line. */
-int cli_devid(const char *vdev, uint32_t *devid);
+/* Device number of "xvda", enum conn_type CONN_VBD, or "vif0", CONN_VIF; -EINVAL after one clear line. */
+int cli_device(const char *name, uint32_t *type, uint32_t *devid);
 
 /* Connects to the supervisor; -errno after one clear line. */
 int cli_supervisor(const struct cli *c);

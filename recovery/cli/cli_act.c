@@ -21,7 +21,7 @@ static int name_device(const struct cli *c, struct ctl_req *req, const char *vm,
 	if (domid < 0)
 		return CLI_FAILED;
 	req->domid = (uint32_t)domid;
-	return cli_devid(vdev, &req->devid) ? EXIT_USAGE : CLI_OK;
+	return cli_device(vdev, &req->type, &req->devid) ? EXIT_USAGE : CLI_OK;
 }
 
 static int act(const struct cli *c, enum ctl_op op, const char *vm, const char *vdev, uint64_t arg)

@@ -56,14 +56,12 @@ static int make_params(const struct xl_disk *d, const char *options, char *param
 	return 0;
 }
 
-/* Until the supervisor has offered the disk, or written why it can not. */
-static int wait_offered(struct xsc *xs, const struct dev_admin_vbd *v, char *text, size_t size)
+int cli_wait_offered(struct xsc *xs, const char *path, char *text, size_t size)
 {
 	uint64_t deadline = clock_now() + CLI_DEADLINE_NS;
-	char path[128], node[160], value[16];
+	char node[160], value[16];
 	int rc;
 
-	vbd_back_path(path, sizeof(path), v->back_domid, v->domid, v->devid);
 	for (;;) {
 		snprintf(node, sizeof(node), "%s/state", path);
 		rc = xsc_sync_read(xs, node, value, sizeof(value));
@@ -85,7 +83,7 @@ static int attach(struct xsc *xs, const char *vm, const struct dev_admin_vbd *v)
 {
 	struct dev_admin_dev dev = {.back_domid = v->back_domid, .domid = v->domid, .devid = v->devid, .class_name = "vbd"};
 	struct cli_wait w = {0};
-	char text[256];
+	char text[256], path[128];
 	int rc;
 
 	dev_admin_vbd_create(xs, v, xsc_wait_done, &w.w);
@@ -94,7 +92,8 @@ static int attach(struct xsc *xs, const char *vm, const struct dev_admin_vbd *v)
 		return cli_fail("%s has a disk %s already", vm, v->wanted.dev);
 	if (rc)
 		return cli_fail("%s %s: %s", vm, v->wanted.dev, w.text);
-	if (wait_offered(xs, v, text, sizeof(text)) == 0) {
+	vbd_back_path(path, sizeof(path), v->back_domid, v->domid, v->devid);
+	if (cli_wait_offered(xs, path, text, sizeof(text)) == 0) {
 		printf("%s of %s is offered\n", v->wanted.dev, vm);
 		return CLI_OK;
 	}
@@ -110,9 +109,12 @@ int cli_attach(struct cli *c, int argc, char **argv)
 	struct dev_admin_vbd *v = &vbd;
 	struct xl_disk disk;
 	char err[256];
+	uint32_t type;
 	struct xsc *xs;
 	int rc, domid;
 
+	if (argc > 1 && strcmp(argv[1], "vif") == 0)
+		return cli_attach_vif(c, argc, argv);
 	if (cli_not_on_xen(c, "attach", "xl block-attach VM vdev=xvda,script=block-bulkhead,target=..."))
 		return CLI_FAILED;
 	rc = read_args(argc, argv, &a);
@@ -120,7 +122,7 @@ int cli_attach(struct cli *c, int argc, char **argv)
 		return rc;
 	if (xlspec_disk(a.nspecs, a.specs, &disk, err, sizeof(err)))
 		return cli_usage("%s", err);
-	if (cli_devid(disk.vdev, &v->devid))
+	if (cli_device(disk.vdev, &type, &v->devid))
 		return EXIT_USAGE;
 	if (make_params(&disk, a.options, v->wanted.params, sizeof(v->wanted.params)))
 		return cli_usage("the target is too long");
@@ -143,18 +145,20 @@ int cli_attach(struct cli *c, int argc, char **argv)
 
 int cli_detach(struct cli *c, int argc, char **argv)
 {
-	struct dev_admin_dev dev = {.class_name = "vbd"};
+	struct dev_admin_dev dev = {0};
 	bool force = argc == 3 && strcmp(argv[2], "--force") == 0;
 	struct cli_wait w = {0};
 	struct xsc *xs;
+	uint32_t type;
 	int domid, rc;
 
-	if (cli_not_on_xen(c, "detach", "xl block-detach VM VDEV"))
+	if (cli_not_on_xen(c, "detach", "xl block-detach VM VDEV, xl network-detach VM NUMBER"))
 		return CLI_FAILED;
 	if (argc != 2 && !force)
 		return cli_usage("detach takes VM VDEV [--force]");
-	if (cli_devid(argv[1], &dev.devid))
+	if (cli_device(argv[1], &type, &dev.devid))
 		return EXIT_USAGE;
+	strcpy(dev.class_name, type == CONN_VIF ? "vif" : "vbd");
 	domid = cli_domid(c, argv[0]);
 	xs = domid < 0 ? NULL : cli_store(c);
 	if (!xs)
@@ -163,7 +167,7 @@ int cli_detach(struct cli *c, int argc, char **argv)
 	dev_admin_remove(xs, &dev, CLI_DEADLINE_NS, force, xsc_wait_done, &w.w);
 	rc = cli_store_wait(xs, &w);
 	if (rc == -ENOENT)
-		return cli_fail("%s has no disk %s", argv[0], argv[1]);
+		return cli_fail("%s has no %s", argv[0], argv[1]);
 	if (rc == -ETIMEDOUT)
 		return cli_fail("%s does not let %s go; --force takes it away all the same", argv[0], argv[1]);
 	return rc ? cli_fail("%s of %s: %s", argv[1], argv[0], w.text) : CLI_OK;

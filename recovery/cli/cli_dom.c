@@ -146,25 +146,34 @@ int cli_destroy(struct cli *c, int argc, char **argv)
 	return rc && rc != -ENOENT ? cli_fail("%s: %s", argv[0], w.text) : CLI_OK;
 }
 
-/* The names of the disks that this domain serves to another, "xvda xvdb". */
-static void disks_of(struct xsc *xs, uint32_t domid, char *text, size_t size)
+/* The names of the devices of a class that this domain serves to another, "xvda xvdb", behind the n characters of text. How many
+ * there are then. */
+static size_t add_devices(struct xsc *xs, const char *class, uint32_t domid, char *text, size_t size, size_t n)
 {
 	struct xsc_wait w = {0};
 	char path[64], vdev[16];
-	size_t n = 0;
 
-	text[0] = '\0';
-	snprintf(path, sizeof(path), "backend/vbd/%u", domid);
+	snprintf(path, sizeof(path), "backend/%s/%u", class, domid);
 	xsc_directory(xs, 0, path, xsc_wait_done, &w);
 	if (xsc_wait(xs, &w) == 0) {
 		for (const char *p = w.data; p < w.data + w.len; p += strlen(p) + 1) {
-			vbd_vdev((uint32_t)strtoul(p, NULL, 10), vdev, sizeof(vdev));
+			if (strcmp(class, "vif") == 0)
+				snprintf(vdev, sizeof(vdev), "vif%.8s", p);
+			else
+				vbd_vdev((uint32_t)strtoul(p, NULL, 10), vdev, sizeof(vdev));
 			n += (size_t)snprintf(text + n, size - n, "%s%s", n ? " " : "", vdev);
 			if (n >= size)
 				break;
 		}
 	}
 	xsc_wait_free(&w);
+	return MIN(n, size - 1);
+}
+
+static void devices_of(struct xsc *xs, uint32_t domid, char *text, size_t size)
+{
+	text[0] = '\0';
+	add_devices(xs, "vif", domid, text, size, add_devices(xs, "vbd", domid, text, size, 0));
 }
 
 int cli_list(struct cli *c, int argc, char **argv)
@@ -183,13 +192,13 @@ int cli_list(struct cli *c, int argc, char **argv)
 	if (!xs)
 		return CLI_FAILED;
 	if (!all && cli_on_xen(c))
-		printf("%-20s %6s  %s\n", "VM", "DOMID", "DISKS");
+		printf("%-20s %6s  %s\n", "VM", "DOMID", "DEVICES");
 	else if (!all)
-		printf("%-20s %6s %10s %7s %6s  %s\n", "VM", "DOMID", "MEMORY", "GRANTS", "PORTS", "DISKS");
+		printf("%-20s %6s %10s %7s %6s  %s\n", "VM", "DOMID", "MEMORY", "GRANTS", "PORTS", "DEVICES");
 	for (int i = 0; i < n; i++) {
 		const struct hub_dom *d = &doms[i];
 
-		disks_of(xs, d->domid, disks, sizeof(disks));
+		devices_of(xs, d->domid, disks, sizeof(disks));
 		if (all)
 			json_array_append_new(all, json_pack("{s:s, s:i, s:I, s:i, s:i, s:s}", "name", d->name, "domid",
 							     (int)d->domid, "bytes", (json_int_t)d->bytes, "grants",

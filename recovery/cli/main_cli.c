@@ -21,14 +21,15 @@ static const struct command {
 	{"start", "[BULKHEADD-OPTION...]", "start keeper and supervisor; without Xen a local world's hub and store too", cli_start},
 	{"stop", "", "end all of it, and every connection", cli_stop},
 	{"create", "VM [--uuid UUID]", "make a domain", cli_create},
-	{"destroy", "VM", "end a domain and its disks", cli_destroy},
+	{"destroy", "VM", "end a domain and its devices", cli_destroy},
 	{"attach", "VM DISK [-o KEY=VALUE]...", "attach a disk; DISK as in xl.cfg: vdev=xvda,target=/x.img", cli_attach},
-	{"detach", "VM VDEV [--force]", "detach a disk", cli_detach},
-	{"list", "", "domains and their disks", cli_list},
+	{"attach", "VM vif [KEY=VALUE,...] [-o KEY=VALUE]...", "attach a network interface; as in xl.cfg: mac=,bridge=", cli_attach},
+	{"detach", "VM VDEV [--force]", "detach a disk, or vif0", cli_detach},
+	{"list", "", "domains, their disks and network interfaces", cli_list},
 	{"status", "[VM [VDEV]]", "state, generation, restarts, outage, requests, latency, memory", cli_status},
 	{"events", "[--past N]", "follow what the supervisor sees and does", cli_events},
-	{"kill", "VM VDEV [--signal NAME]", "kill the stub of a disk, to see what happens", cli_kill},
-	{"stop", "VM VDEV", "freeze the stub of a disk, as a hang would", cli_stop},
+	{"kill", "VM VDEV [--signal NAME]", "kill the stub of a device, to see what happens", cli_kill},
+	{"stop", "VM VDEV", "freeze the stub of a device, as a hang would", cli_stop},
 	{"restart", "VM VDEV", "replace the stub in an orderly way", cli_restart},
 	{"resize", "VM VDEV [SIZE]", "look at the size of its storage again; SIZE: of a memory disk", cli_resize},
 	{"doctor", "[--provider NAME] [--uid-base N]", "what this host has and lacks, and what to do", cli_doctor},
@@ -65,12 +66,17 @@ void cli_path(const struct cli *c, const char *name, char *path, size_t size)
 		exit(cli_usage("the runtime directory's name is too long"));
 }
 
-int cli_devid(const char *vdev, uint32_t *devid)
+int cli_device(const char *name, uint32_t *type, uint32_t *devid)
 {
-	int rc = vbd_devid(vdev, devid);
+	int end = 0, rc;
 
+	*type = CONN_VIF;
+	if (sscanf(name, "vif%5u%n", devid, &end) == 1 && !name[end])
+		return 0;
+	*type = CONN_VBD;
+	rc = vbd_devid(name, devid);
 	if (rc)
-		cli_usage("%s is no virtual device; xvda to xvdp and so on", vdev);
+		cli_usage("%s is no virtual device; xvda to xvdp and so on, or vif0", name);
 	return rc;
 }
 

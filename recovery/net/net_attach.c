@@ -16,12 +16,20 @@ static const struct net_ip gateway6 = {.family = AF_INET6, .addr = {0xfe, 0x80, 
 
 /* ---- what nat and route have in common */
 
-static int dev_sysctl(struct net_job *j, const char *family, const char *name, const char *value)
+static int dev_sysctl(struct net_job *j, const char *group, const char *name, const char *value)
 {
 	char path[PATH_MAX_LEN];
 
-	snprintf(path, sizeof(path), "net/%s/conf/%s/%s", family, j->vif->dev, name);
+	snprintf(path, sizeof(path), "net/%s/%s/%s", group, j->vif->dev, name);
 	return net_make_sysctl(j, path, value, true);
+}
+
+/* This host answers ARP for everybody else, and at once. */
+static int answer_guest(struct net_job *j)
+{
+	int rc = dev_sysctl(j, "ipv4/conf", "proxy_arp", "1");
+
+	return rc ? rc : dev_sysctl(j, "ipv4/neigh", "proxy_delay", "0");
 }
 
 /* Forwarding, for all of the host. A host that forwards IPv6 no longer hears its routers, and forgets its default route, unless it
@@ -68,10 +76,10 @@ static int reach_guest(struct net_job *j, const struct net_ip *gateway, unsigned
 	if (has(v, AF_INET)) {
 		rc = net_make_addr(j, gateway);
 		if (!rc)
-			rc = dev_sysctl(j, "ipv4", "proxy_arp", "1");
+			rc = answer_guest(j);
 	}
 	if (!rc && has(v, AF_INET6)) {
-		rc = dev_sysctl(j, "ipv6", "disable_ipv6", "0");
+		rc = dev_sysctl(j, "ipv6/conf", "disable_ipv6", "0");
 		if (rc == -ENOENT)
 			return net_fail(j, -EAFNOSUPPORT, "this host has no IPv6");
 		if (!rc)

@@ -173,6 +173,7 @@ static void PRINTF_LIKE(4, 5) flow(struct flows *f, unsigned priority, const cha
 /* What a guest of this MAC may say with this address. */
 static void ip_flows(struct flows *f, const char *mac, const struct net_ip *ip, const struct net_ip *const *all, unsigned n)
 {
+	static const char none[] = "00:00:00:00:00:00"; /* the message has no such option */
 	char a[NET_IP_TEXT], b[NET_IP_TEXT];
 
 	net_ip_text(ip, a);
@@ -184,11 +185,14 @@ static void ip_flows(struct flows *f, const char *mac, const struct net_ip *ip, 
 	}
 	flow(f, 40000, "normal", ",ipv6,dl_src=%s,ipv6_src=%s", mac, a);
 	flow(f, 40020, "normal", ",icmp6,dl_src=%s,ipv6_src=%s,icmp_type=135,icmp_code=0,nd_sll=%s", mac, a, mac);
+	flow(f, 40020, "normal", ",icmp6,dl_src=%s,ipv6_src=%s,icmp_type=135,icmp_code=0,nd_sll=%s", mac, a, none);
 	for (unsigned i = 0; i < n; i++)
 		if (all[i]->family == AF_INET6) {
 			net_ip_text(all[i], b);
 			flow(f, 40020, "normal", ",icmp6,dl_src=%s,ipv6_src=%s,icmp_type=136,icmp_code=0,nd_target=%s,nd_tll=%s", mac, a,
 			     b, mac);
+			flow(f, 40020, "normal", ",icmp6,dl_src=%s,ipv6_src=%s,icmp_type=136,icmp_code=0,nd_target=%s,nd_tll=%s", mac, a,
+			     b, none);
 		}
 }
 

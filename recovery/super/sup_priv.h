@@ -123,6 +123,7 @@ struct sup_vif {
 	bool stalled;	      /* its carrier is down for that */
 	bool script_runs;     /* state 4 waits for it */
 	struct xsc_watch rate, hotplug;
+	struct sup_attach *attach; /* under way */
 };
 
 struct sup_port {
@@ -258,6 +259,13 @@ void sup_resize_serves(struct sup_dev *d, uint64_t sectors); /* what a stub says
 void sup_resize_said(struct sup_dev *d, const struct stub_msg *m); /* RESIZED */
 /* bytes 0: only looks; else for a memory disk. 0, text then says what it waits for, or is empty; or negative errno with text. */
 int sup_resize(struct sup_dev *d, uint64_t bytes, char *text, size_t size);
+
+/* sup_vif.c */
+void sup_vif_offered(struct sup_dev *d);
+/* sup_vif_attach.c - its tap and the host's network, by wanted.mode. Ends in sup_vif_offered() or sup_offer_refused(). */
+int sup_vif_attach(struct sup_dev *d);
+void sup_vif_attach_stop(struct sup_dev *d); /* nothing ends any more */
+void sup_vif_detach(struct sup_dev *d);
 
 /* sup_vif_port.c - a vif's netport. d->text, or err, says what is wrong. */
 int sup_vif_port_take(struct sup_dev *d);    /* while it is offered: a tap is made, an end of a pair is taken */

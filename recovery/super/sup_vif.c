@@ -73,11 +73,18 @@ static void offer(struct sup_dev *d)
 	rc = sup_vif_port_take(d);
 	if (rc)
 		sup_offer_refused(d, rc == -EBUSY);
-	else
-		sup_offer_made(d, "%s%s%s", d->vif.port.engine, d->vif.tap[0] ? " " : "", d->vif.tap);
+	else if (!d->vif.tap[0] || d->vif.wanted.mode == VIF_BY_SCRIPT)
+		sup_vif_offered(d);
+	else if (sup_vif_attach(d)) {
+		sup_dev_text(d, "bulkhead-vif, which attaches %s, can not be started", d->vif.tap);
+		sup_offer_refused(d, false);
+	}
 }
 
-static void offer_stop(struct sup_dev *d UNUSED) {} /* nothing of it takes time */
+void sup_vif_offered(struct sup_dev *d)
+{
+	sup_offer_made(d, "%s%s%s", d->vif.port.engine, d->vif.tap[0] ? " " : "", d->vif.tap);
+}
 
 /* ---- nodes that change */
 
@@ -380,7 +387,7 @@ const struct sup_class sup_vif_class = {
 	.init = init,
 	.wanted = wanted,
 	.offer = offer,
-	.offer_stop = offer_stop,
+	.offer_stop = sup_vif_attach_stop,
 	.release = release,
 	.holds = holds,
 	.deposit = sup_vif_port_deposit,

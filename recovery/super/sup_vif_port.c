@@ -205,6 +205,8 @@ int sup_vif_port_take(struct sup_dev *d)
 void sup_vif_port_leave(struct sup_dev *d)
 {
 	close_fds(d);
+	if (d->vif.tap[0] && d->vif.wanted.mode != VIF_BY_SCRIPT)
+		sup_vif_detach(d);
 	if (d->vif.tap[0])
 		tap_remove(d->vif.tap);
 	d->vif.tap[0] = '\0';

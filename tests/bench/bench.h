@@ -15,6 +15,7 @@ int bench_blk(int argc, char **argv, const struct bench_opts *o);
 int bench_latency(int argc, char **argv, const struct bench_opts *o);
 int bench_outage(int argc, char **argv, const struct bench_opts *o);
 int bench_second(int argc, char **argv, const struct bench_opts *o);
+int bench_net(int argc, char **argv, const struct bench_opts *o);
 int bench_many(int argc, char **argv, const struct bench_opts *o);
 
 #endif

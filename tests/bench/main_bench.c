@@ -12,6 +12,7 @@ static const struct bench benches[] = {
 	{"ring", "requests a second through one ring, beside its peers", bench_ring},
 	{"blk", "whole disks: requests a second and answer times, beside other ways to the same storage", bench_blk},
 	{"latency", "one request at a time: answer time and its price, with and without polling; an idle disk", bench_latency},
+	{"net", "packets through a vif to a null, a pair and a tap, beside a bare tap and a veth pair", bench_net},
 	{"outage", "how long a busy guest waits when its stub is killed", bench_outage},
 	{"second", "what one death a second costs", bench_second},
 	{"many", "a hundred disks: memory, idle CPU, and what deaths do", bench_many},
