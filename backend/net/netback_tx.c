@@ -116,6 +116,8 @@ static bool take(struct netback_queue *q, unsigned budget)
 	uint64_t at;
 
 	q->rated = false;
+	if (UNLIKELY(pending < 0))
+		net_break(q->dev, BE_BROKEN_RING, "the guest's index of TX requests is out of range");
 	if (pending <= 0)
 		return pending == 0;
 	if (NMUTANT(CONS_FIRST))
