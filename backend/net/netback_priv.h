@@ -25,6 +25,7 @@ struct net_out {
 	uint64_t first;	  /* its first entry */
 	uint8_t *mem;	  /* struct virtio_net_hdr, then the frame, in the arena */
 	uint32_t copies, ncopies; /* its grants in copy[] */
+	bool copied; /* all of them could be made */
 };
 
 struct netback_queue {

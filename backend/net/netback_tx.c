@@ -116,6 +116,9 @@ static bool take(struct netback_queue *q, unsigned budget)
 	uint64_t at;
 
 	q->rated = false;
+	q->ncopies = 0; /* those of the last batch are done, and RX has used their memory since */
+	if (UNLIKELY(pending < 0))
+		net_break(q->dev, BE_BROKEN_RING, "the guest's index of TX requests is out of range");
 	if (pending <= 0)
 		return pending == 0;
 	if (NMUTANT(CONS_FIRST))
@@ -173,7 +176,7 @@ static bool give(struct netback_queue *q, struct net_out *o, int16_t *status)
 	bool fixed;
 	int rc;
 
-	if (!copied(q, o)) {
+	if (!o->copied) {
 		*status = bad(q, &NET_STAT(q, net.tx_copy));
 		return true;
 	}
@@ -240,11 +243,14 @@ bool net_tx_turn(struct netback_queue *q, unsigned budget)
 	int rc = 0;
 
 	if (!had) {
+		q->nout = q->out_at = q->ncopies = 0; /* the copies that were made last may have been RX's */
 		if (q->sent < q->req_cons)
 			fill(q, q->sent, q->req_cons, budget, false, &rc); /* of a former life: looked at by net_tx_check() */
 		else if (!load_relaxed(&q->dev->draining) && !take(q, budget))
 			return false;
 		net_copy(q->dev, q->copy, q->ncopies);
+		for (unsigned i = 0; i < q->nout; i++) /* before RX makes its own */
+			q->out[i].copied = copied(q, &q->out[i]);
 	}
 	q->full = false;
 	while (q->out_at < q->nout && !q->full) {

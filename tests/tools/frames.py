@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
-"""frames.py send|listen IF: the frames of a guest (00:16:3e:00:00:01, 10.9.0.1, fd09::1) that tells the truth, and lies, to
-00:16:3e:00:00:02. listen prints the names of those that come, until "end" does; it says "listening" first."""
+"""frames.py send|end|listen IF: the frames of a guest (00:16:3e:00:00:01, 10.9.0.1, fd09::1) that tells the truth, and lies, to
+00:16:3e:00:00:02. listen prints the names of those that come, until the one of "end" does, which is to be sent when the others have
+come, since a switch may put it before them; it says "listening" first."""
 import ipaddress
 import socket
 import struct
@@ -81,8 +82,11 @@ LIES = {
 def main():
     s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))
     s.bind((sys.argv[2], 3))
+    if sys.argv[1] == "end":
+        s.send(TRUE["end"])
+        return
     if sys.argv[1] == "send":
-        for frame in list(LIES.values()) + list(TRUE.values()):
+        for frame in list(LIES.values()) + list(TRUE.values())[:-1]:
             s.send(frame)
         return
     s.settimeout(20)
