@@ -85,7 +85,7 @@ done_well p
 nothing_left "$id"
 
 KERNEL_ARGS="blkfront=feature_persistent=0,max_indirect_segments=256,max_ring_page_order=4,max_queues=2 disks=xvda" VCPUS=2 MEM=700
-guest n features 4 'disk=["vdev=xvda,access=rw,discard,script=block-bulkhead,target=/srv/n.img"]'
+guest n features 20 'disk=["vdev=xvda,access=rw,discard,script=block-bulkhead,target=/srv/n.img"]'
 wait_for 60 "the load" says n 'FEAT load'
 id=$(xl domid n) pid=$(field n xvda pid)
 says n 'persistent grants: disabled; indirect descriptors: enabled' || fail "features of xvda"

@@ -1,7 +1,7 @@
 # GRUB's frontend: one page of ring, no persistent grants, one request at a time, and it never calls itself connected. It writes a
 # block, loads a kernel from our disk while the stub is killed all the time, and hands the disk on; Linux reads it all once more
 # and verifies. The 32-bit GRUBs do it with the other layout of requests (x86_32-abi).
-# limit: 250 s
+# limit: 600 s
 # cpu: max,-smap,-smep,-rdtscp
 . /cases/functions.sh
 start_world
