@@ -1,6 +1,6 @@
 # A disk grows and shrinks under verified I/O: the guest's kernel follows, also when stub and supervisor die with it. A file, noticed by
 # itself or at a word, and a memory disk.
-# limit: 150 s
+# limit: 180 s
 . /cases/functions.sh
 start_world
 
@@ -12,7 +12,7 @@ follows() {
 }
 
 truncate -s 64M /srv/a.img
-io_guest a "disk=['format=raw,vdev=xvda,access=rw,target=/srv/a.img', 'vdev=xvdb,access=rw,script=block-bulkhead,target=mem:16M']"
+MEM=500 io_guest a "disk=['format=raw,vdev=xvda,access=rw,target=/srv/a.img', 'vdev=xvdb,access=rw,script=block-bulkhead,target=mem:16M']"
 id=$(xl domid a)
 answers a
 bytes a xvda $((64 << 20))
