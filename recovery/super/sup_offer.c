@@ -69,25 +69,22 @@ static int take_number(struct spec *sp, const char *key, uint64_t max, uint64_t 
 }
 
 /* The least of a few tries, since anything may come between. */
-static uint64_t default_poll_us(void)
+uint64_t sup_offer_poll_us(void)
 {
-	static uint64_t us;
 	uint64_t least = NS_PER_MS;
 
-	if (us)
-		return us;
 	for (int i = 0; i < 16; i++) {
 		uint64_t from = clock_now();
 
 		(void)getppid();
 		least = MIN(least, clock_now() - from);
 	}
-	return us = MIN(MAX(POLL_US, POLL_CALLS * least / NS_PER_US), POLL_MAX_US);
+	return MIN(MAX(POLL_US, POLL_CALLS * least / NS_PER_US), POLL_MAX_US);
 }
 
 static int take_options(struct sup_dev *d, struct spec *sp)
 {
-	uint64_t hang_ms = d->sup->o.hang_ns / NS_PER_MS, poll_us = default_poll_us();
+	uint64_t hang_ms = d->sup->o.hang_ns / NS_PER_MS, poll_us = d->sup->poll_us;
 	char text[32];
 	int rc;
 

@@ -166,6 +166,7 @@ struct sup {
 	bool stopping, maptrack_said;
 	struct health_steal steal;
 	uint64_t steal_at; /* when it was read */
+	uint64_t poll_us; /* poll-us= where it is not given */
 };
 
 /* The user that stubs of this domain run as; 0: our own. */
@@ -198,6 +199,7 @@ bool sup_domain_runs(const struct sup_dev *d);
 void sup_offer_start(struct sup_dev *d); /* ends in SUP_EV_OFFERED or SUP_EV_REFUSED */
 void sup_offer_reserve(struct sup_dev *d); /* again, for a connection that lives: the keeper has lost the reservation */
 void sup_offer_close_up(struct sup_dev *d, uint64_t now); /* of a connected one, now and then: IMAGE_YIELD becomes IMAGE_WRITE */
+uint64_t sup_offer_poll_us(void); /* what poll-us= is on this machine when it is not given */
 int sup_offer_options(struct sup_dev *d); /* only the options of wanted.params; on failure d->text says why */
 void sup_offer_stop(struct sup_dev *d);	 /* a probe under way is killed */
 void sup_offer_release(struct sup_dev *d); /* the reservation goes; mem: its store as well */
