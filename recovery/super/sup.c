@@ -179,6 +179,7 @@ int sup_open(struct loop *l, const struct sup_options *o, struct sup **out, char
 		rc = loop_signal(l, SIGCHLD, on_child, s);
 	if (rc)
 		return rc;
+	s->poll_us = sup_vbd_poll_us();
 	sup_note_event(s, &e, SUP_QUIET);
 	sup_adopt(s);
 	rc = keep_client_watch(&s->keep);

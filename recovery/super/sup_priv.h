@@ -198,6 +198,7 @@ struct sup {
 	bool stopping, maptrack_said;
 	struct health_steal steal;
 	uint64_t steal_at; /* when it was read */
+	uint64_t poll_us; /* poll-us= where it is not given */
 };
 
 /* The user that stubs of this domain run as; 0: our own. */
@@ -246,6 +247,7 @@ int sup_offer_number(struct spec *sp, const char *key, uint64_t max, uint64_t *v
 int sup_offer_options(struct sup_dev *d, struct spec *sp, uint64_t poll_us);
 
 /* sup_vbd_offer.c - a disk's image: opened, reserved, probed */
+uint64_t sup_vbd_poll_us(void); /* what poll-us= is on this machine when it is not given */
 void sup_vbd_offer(struct sup_dev *d);
 void sup_vbd_offer_stop(struct sup_dev *d); /* a probe under way is killed */
 void sup_vbd_reserve(struct sup_dev *d);    /* again, for a connection that lives: the keeper has lost the reservation */

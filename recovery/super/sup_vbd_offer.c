@@ -337,20 +337,17 @@ static int stub_spec(struct sup_dev *d, const struct spec *sp)
 }
 
 /* The least of a few tries, since anything may come between. */
-static uint64_t default_poll_us(void)
+uint64_t sup_vbd_poll_us(void)
 {
-	static uint64_t us;
 	uint64_t least = NS_PER_MS;
 
-	if (us)
-		return us;
 	for (int i = 0; i < 16; i++) {
 		uint64_t from = clock_now();
 
 		(void)getppid();
 		least = MIN(least, clock_now() - from);
 	}
-	return us = MIN(MAX(POLL_US, POLL_CALLS * least / NS_PER_US), POLL_MAX_US);
+	return MIN(MAX(POLL_US, POLL_CALLS * least / NS_PER_US), POLL_MAX_US);
 }
 
 static int parse(struct sup_dev *d, struct spec *sp)
@@ -361,7 +358,7 @@ static int parse(struct sup_dev *d, struct spec *sp)
 		sup_dev_text(d, "'%s' names no storage: an absolute PATH or ENGINE:ARGUMENT is meant", d->vbd.wanted.params);
 		return rc;
 	}
-	rc = sup_offer_options(d, sp, default_poll_us());
+	rc = sup_offer_options(d, sp, d->sup->poll_us);
 	return rc ? rc : stub_spec(d, sp);
 }
 

@@ -32,7 +32,7 @@ refused "unknown parameter" attach A "vdev=xvdb,bogus=1,target=/x.img"
 refused "raw" attach A "vdev=xvdb,format=qcow2,target=/x.img"
 refused "virtual device" attach A "vdev=nope,target=mem:1M"
 refused "already" attach A "vdev=xvda,target=mem:1M"
-refused "no disk" detach A xvdz
+refused "has no xvdz" detach A xvdz
 refused "signal" kill A xvda --signal NOPE
 refused "no disk\|not\|no such" kill A xvdz
 refused "already running" start

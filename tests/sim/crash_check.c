@@ -124,7 +124,7 @@ static bool touches(const struct crash_req *r, int sector)
 
 static bool may_fail(const struct crash_check *c, const struct crash_req *r)
 {
-	if (c->killer ? touches(r, c->killer) : c->convicted)
+	if (c->killer && !c->own_fault ? touches(r, c->killer) : c->convicted)
 		return true;
 	return touches(r, c->bad_sector) || ((r->op == 'F' || r->op == 'B') && c->flush_failed);
 }

@@ -61,6 +61,7 @@ struct crash_check {
 	bool flush_failed;	  /* the disk failed one */
 	int bad_sector;		  /* fails; -1: none */
 	int killer;		  /* who writes it kills the backend; 0: none */
+	bool own_fault; /* deaths of the stub's own fault come at random: five may meet any request */
 	bool left;		  /* a frontend went with requests in flight: whether they failed is not seen */
 	unsigned convicted;	  /* requests that the backend gave up as poison */
 	bool gone;		  /* the domain does not run any more, and this was its last generation: */

@@ -387,6 +387,7 @@ static void setup(struct crash_world *w)
 	w->sup = crash_hv_supervisor();
 	w->check.bad_sector = wl->bad_sector ? wl->bad_sector : -1;
 	w->check.killer = wl->killer;
+	w->check.own_fault = w->plan->own_fault;
 	w->guest = (struct crash_guest){.rng = &w->rng, .check = &w->check, .nqueues = wl->script[1] ? 2 : 1, .nr = wl->nr,
 				      .batch = wl->batch, .exact = wl->exact, .persistent = wl->persistent,
 				      .poller = w->plan->poller};
