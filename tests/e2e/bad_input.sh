@@ -76,7 +76,7 @@ io xvdc "write 0 4k" || fail "the disk is gone after a poison request: $(cat "$T
 echo "ok: a request that kills is answered with an error after $(field A xvdc restarts) deaths"
 
 # A corrupted journal: detected, the device stops and says so, and never answers from it; a reset ends it.
-journal=$(find "$(journals)" -name "$(field A xvdc domid)-$(field A xvdc devid)-*" | head -n 1)
+journal=$(find "$(journals)" -name "vbd-$(field A xvdc domid)-$(field A xvdc devid)-*" | head -n 1)
 [ -n "$journal" ] || fail "no journal of xvdc found"
 # In the connection record, in its header, which only a successor reads.
 printf '\377\377\377\377' | dd of="$journal" bs=1 seek=40 conv=notrunc status=none

@@ -26,7 +26,7 @@
 #define SEEDS 150u
 #define RUNS_PER_CHILD 50u
 #define WORKERS_MAX 64
-#define MUTANT_SEEDS 300u
+#define MUTANT_SEEDS 1500u
 #define SEEDS_DIR "tests/sim/seeds"
 
 enum jrnl_mutant jrnl_mutant;
