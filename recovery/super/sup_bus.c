@@ -316,6 +316,14 @@ static void ask_script(struct kind *k, uint32_t domid, uint32_t devid)
 	xsc_read(k->bus->xs, 0, node, script_read, n);
 }
 
+/* On Xen vifs are the kernel's, or another's, unless they are marked. */
+static bool must_be_marked(const struct kind *k)
+{
+	const struct sup_options *o = &k->bus->sup->o;
+
+	return o->only_marked || (k->class->type == CONN_VIF && strcmp(o->provider, "xen") == 0);
+}
+
 static void on_scan(enum xenbus_scan_event ev, uint32_t domid, uint32_t devid, void *arg)
 {
 	struct kind *k = (struct kind *)arg;
@@ -323,7 +331,7 @@ static void on_scan(enum xenbus_scan_event ev, uint32_t domid, uint32_t devid, v
 
 	if (ev != XENBUS_APPEARED || s->stopping)
 		return; /* what vanishes is told by its end, which has to be disconnected first */
-	if (s->o.only_marked && !sup_dev_find(s, id_of(k, domid, devid)))
+	if (must_be_marked(k) && !sup_dev_find(s, id_of(k, domid, devid)))
 		ask_script(k, domid, devid);
 	else
 		take(k, domid, devid);
