@@ -6,6 +6,7 @@
 #include "ring/base/err.h"
 #include "ring/os/clock.h"
 
+#include <stdalign.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
@@ -46,7 +47,7 @@ struct filter_queue {
 	struct way in, out;
 	unsigned want;
 	bool blocked; /* inner is full: what is due can't go out */
-	char scratch[NETPORT_PACKET_MAX];
+	alignas(uint64_t) char scratch[NETPORT_PACKET_MAX];
 };
 
 struct filter_port {

@@ -5,6 +5,7 @@
 #include "tests/sim/sim_alone.h"
 
 #include <setjmp.h>
+#include <stdalign.h>
 #include <stdarg.h>
 
 #include <cmocka.h>
@@ -29,7 +30,7 @@ static struct {
 	/* the netport */
 	struct netport np;
 	struct netport_queue npq;
-	uint8_t out[NETPORT_PACKET_MAX], in[NETPORT_PACKET_MAX];
+	alignas(8) uint8_t out[NETPORT_PACKET_MAX], in[NETPORT_PACKET_MAX];
 	size_t out_len, in_len;
 	unsigned nout, nin; /* packets sent; left to be read, all of them alike */
 	int write_rc;
