@@ -67,6 +67,7 @@ static void pass(bool in)
 	}
 	netport_kick(in ? r.other_q : r.q);
 	take_all(in);
+	netport_arm(r.q, NETPORT_IN); /* or what is to be read is not due */
 	while (netport_due(r.q) != UINT64_MAX) {
 		rig_sleep(r.q, NETPORT_IN, 5);
 		netport_kick(r.q);
