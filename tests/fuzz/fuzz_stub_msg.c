@@ -94,6 +94,8 @@ void sup_group_ready(struct sup_group *g)
 
 uint64_t sup_journal_generation(const struct sup_dev *d) { return number_of(d); }
 
+static const struct sup_class plain = {.type = CONN_VBD, .name = "vbd"};
+
 static void make_proc(unsigned which)
 {
 	struct sup_proc *p = calloc(1, sizeof(*p) + NDEVS * sizeof(p->dev[0]));
@@ -152,8 +154,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	group.active = procs[0];
 	group.standby = procs[1];
 	for (unsigned i = 0; i < NDEVS; i++) {
-		devs[i] = (struct sup_dev){.serial = 100 + i, .state = how % CTL_STATE_COUNT, .connected = how & 0x10, .vdev = "xvda",
-					   .died_at = how & 0x20 ? 5 : 0};
+		devs[i] = (struct sup_dev){.class = &plain, .serial = 100 + i, .state = how % CTL_STATE_COUNT, .connected = how & 0x10,
+					   .vdev = "xvda", .died_at = how & 0x20 ? 5 : 0};
 		if (how & 0x40 && i == 1)
 			procs[0]->dev[i].dev = NULL; /* it has left */
 	}
