@@ -37,9 +37,9 @@ struct sup_class {
 
 	/* From the nodes of its toolstack. On failure one line in err; refuse_keys may be called all the same. */
 	int (*wanted)(struct sup_dev *d, const struct xs_kvs *own, char *err, size_t size);
-	/* Looks for all that an offer needs; ends in sup_offer_made() or sup_offer_refused(). offer_stop: nothing ends any more. */
+	/* Looks for all that an offer needs, with a helper (sup_helper_run) where that may take time; ends in sup_offer_made() or
+	 * sup_offer_refused(). */
 	void (*offer)(struct sup_dev *d);
-	void (*offer_stop)(struct sup_dev *d);
 	/* What is held for it goes (the image's reservation). */
 	void (*release)(struct sup_dev *d);
 	bool (*holds)(const struct sup_dev *d);

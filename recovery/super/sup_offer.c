@@ -20,7 +20,7 @@ void sup_offer_start(struct sup_dev *d)
 void sup_offer_stop(struct sup_dev *d)
 {
 	loop_timer_stop(d->sup->loop, &d->again);
-	d->class->offer_stop(d);
+	sup_helper_stop(d);
 }
 
 static void look_again(struct loop_timer *t) { sup_offer_start(CONTAINER_OF(t, struct sup_dev, again)); }

@@ -23,6 +23,7 @@
 #include "ring/os/stub_wire.h"
 #include "xenstore-glue/bus/xenbus_end.h"
 
+#include <signal.h>
 #include <sys/queue.h>
 #include <sys/stat.h>
 
@@ -106,7 +107,6 @@ struct sup_vbd {
 	uint64_t closed_up_at; /* when that was last tried */
 	uint64_t image_dev, image_ino, fence_base;
 	struct vbd_offer offer;
-	struct sup_probe *probe;
 };
 
 /* A network interface. */
@@ -123,7 +123,6 @@ struct sup_vif {
 	bool stalled;	      /* its carrier is down for that */
 	bool script_runs;     /* state 4 waits for it */
 	struct xsc_watch rate, hotplug;
-	struct sup_attach *attach; /* under way */
 };
 
 struct sup_port {
@@ -146,6 +145,7 @@ struct sup_dev {
 	uint8_t uuid[16];
 
 	/* wanted and offered */
+	struct sup_helper *helper; /* an offer under way; NULL: none */
 	bool want_standby;
 	uint64_t hang_ns;
 	uint32_t poll_us;
@@ -246,10 +246,16 @@ int sup_offer_number(struct spec *sp, const char *key, uint64_t max, uint64_t *v
 /* Takes standby=, hang-ms=, poll-us= and the like out of sp. -EINVAL: d->text says why. */
 int sup_offer_options(struct sup_dev *d, struct spec *sp, uint64_t poll_us);
 
+/* sup_helper.c - processes that do one thing and end. ctl: the socket on which it may have said something, closed after the call. */
+struct spawn_plan;
+typedef void sup_helper_fn(struct sup_dev *d, int ctl, const siginfo_t *si);
+/* ended is called unless it is stopped before; killed after ns. d NULL: nobody wants to know. 0, or why it can not be started. */
+int sup_helper_run(struct sup *s, struct sup_dev *d, const struct spawn_plan *plan, uint64_t ns, sup_helper_fn *ended);
+void sup_helper_stop(struct sup_dev *d); /* the one of d, if any, is killed, and d is not told */
+
 /* sup_vbd_offer.c - a disk's image: opened, reserved, probed */
 uint64_t sup_vbd_poll_us(void); /* what poll-us= is on this machine when it is not given */
 void sup_vbd_offer(struct sup_dev *d);
-void sup_vbd_offer_stop(struct sup_dev *d); /* a probe under way is killed */
 void sup_vbd_reserve(struct sup_dev *d);    /* again, for a connection that lives: the keeper has lost the reservation */
 void sup_vbd_close_up(struct sup_dev *d, uint64_t now); /* of a connected one, now and then: IMAGE_YIELD becomes IMAGE_WRITE */
 int sup_vbd_options(struct sup_dev *d);	    /* only the options of wanted.params; on failure d->text says why */
@@ -266,7 +272,6 @@ int sup_resize(struct sup_dev *d, uint64_t bytes, char *text, size_t size);
 void sup_vif_offered(struct sup_dev *d);
 /* sup_vif_attach.c - its tap and the host's network, by wanted.mode. Ends in sup_vif_offered() or sup_offer_refused(). */
 int sup_vif_attach(struct sup_dev *d);
-void sup_vif_attach_stop(struct sup_dev *d); /* nothing ends any more */
 void sup_vif_detach(struct sup_dev *d);
 
 /* sup_vif_port.c - a vif's netport. d->text, or err, says what is wrong. */
@@ -326,7 +331,6 @@ bool sup_dev_has_procs(const struct sup_dev *d);
 void sup_proc_deadline(struct sup_proc *p, uint64_t ns);
 
 /* sup_blank.c - one stub that has started ahead, for any device of a kind */
-struct spawn_plan;
 struct spawned;
 void sup_blank_want(struct sup *s, const struct sup_class *class); /* soon */
 /* As sup_spawn(), by it. -EAGAIN: there is none that would do. */

@@ -221,7 +221,6 @@ const struct sup_class sup_vbd_class = {
 	.init = init,
 	.wanted = wanted,
 	.offer = sup_vbd_offer,
-	.offer_stop = sup_vbd_offer_stop,
 	.release = sup_vbd_release,
 	.holds = holds,
 	.deposit = deposit,

@@ -9,13 +9,9 @@
 #include "ring/os/fdmsg.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
-#include <sys/pidfd.h>
-#include <sys/wait.h>
 #include <unistd.h>
 #include <xen/io/blkif.h>
 
@@ -25,14 +21,6 @@
 #define POLL_MAX_US 5000u
 #define QUEUES_MIN 4u
 #define MAX_INDIRECT 256u
-
-struct sup_probe {
-	struct sup *sup;
-	struct sup_dev *dev; /* NULL: nobody wants to know any more */
-	int pidfd, ctl;
-	struct loop_fd on_death;
-	struct loop_timer deadline;
-};
 
 /* ---- reservation */
 
@@ -177,17 +165,6 @@ void sup_vbd_release(struct sup_dev *d)
 
 /* ---- probe */
 
-static void probe_end(struct sup_probe *p)
-{
-	loop_fd_stop(p->sup->loop, &p->on_death);
-	loop_timer_stop(p->sup->loop, &p->deadline);
-	close(p->pidfd);
-	close(p->ctl);
-	if (p->dev)
-		p->dev->vbd.probe = NULL;
-	free(p);
-}
-
 static void offer_from(struct sup_dev *d, const struct stub_probe *r)
 {
 	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
@@ -208,7 +185,7 @@ static void offer_from(struct sup_dev *d, const struct stub_probe *r)
 }
 
 /* Its answer: the record, or a message why not. */
-static int probe_result(struct sup_probe *p, struct sup_dev *d)
+static int probe_result(int ctl, struct sup_dev *d)
 {
 	union {
 		struct stub_probe r;
@@ -217,7 +194,7 @@ static int probe_result(struct sup_probe *p, struct sup_dev *d)
 	ssize_t n;
 
 	memset(&u, 0, sizeof(u));
-	n = fdmsg_recv(p->ctl, &u, sizeof(u), NULL, NULL);
+	n = fdmsg_recv(ctl, &u, sizeof(u), NULL, NULL);
 	if (n == (ssize_t)sizeof(u.r)) {
 		if (u.r.sectors && u.r.sector_size >= 512 && IS_POW2(u.r.sector_size)) {
 			offer_from(d, &u.r);
@@ -237,32 +214,17 @@ static int probe_result(struct sup_probe *p, struct sup_dev *d)
 	return -EIO;
 }
 
-static void probe_over(struct loop_fd *w, uint32_t events)
+static void probed(struct sup_dev *d, int ctl, const siginfo_t *si UNUSED)
 {
-	struct sup_probe *p = CONTAINER_OF(w, struct sup_probe, on_death);
-	struct sup_dev *d = p->dev;
-	siginfo_t si;
-	int rc = 0;
+	int rc = probe_result(ctl, d);
 
-	(void)events;
-	waitid(P_PIDFD, (id_t)p->pidfd, &si, WEXITED | WNOHANG);
-	if (d)
-		rc = probe_result(p, d);
-	probe_end(p);
-	if (!d)
-		return;
 	if (rc)
 		sup_offer_refused(d, rc == -EIO); /* that process may have been killed */
 	else
 		sup_offer_made(d, "%s, %llu sectors", d->vbd.wanted.params, (unsigned long long)d->vbd.offer.sectors);
 }
 
-static void probe_late(struct loop_timer *t)
-{
-	pidfd_send_signal(CONTAINER_OF(t, struct sup_probe, deadline)->pidfd, SIGKILL, NULL, 0);
-}
-
-static int probe_spawn(struct sup_dev *d, struct spawned *out)
+static int probe(struct sup_dev *d)
 {
 	const char *const argv[] = {d->class->program, "--probe", NULL};
 	struct stub_start *r = calloc(1, stub_start_bytes(1));
@@ -286,40 +248,11 @@ static int probe_spawn(struct sup_dev *d, struct spawned *out)
 		plan.pass = &d->vbd.image;
 		plan.npass = 1;
 	}
-	rc = sup_spawn(&plan, out);
+	rc = sup_helper_run(d->sup, d, &plan, SUP_PROBE_NS, probed);
 	free(r);
+	if (rc)
+		sup_dev_text(d, "%s can not be started: %s", file, err_str(rc));
 	return rc;
-}
-
-static int probe_start(struct sup_dev *d)
-{
-	struct sup_probe *p;
-	struct spawned out;
-	int rc = probe_spawn(d, &out);
-
-	if (rc) {
-		sup_dev_text(d, "%s/%s can not be started: %s", d->sup->o.libexec, d->class->program, err_str(rc));
-		return rc;
-	}
-	p = calloc(1, sizeof(*p));
-	CHECK(p);
-	if (out.far >= 0)
-		close(out.far);
-	*p = (struct sup_probe){.sup = d->sup, .dev = d, .pidfd = out.pidfd, .ctl = out.ctl};
-	d->vbd.probe = p;
-	rc = loop_fd_start(d->sup->loop, &p->on_death, p->pidfd, EPOLLIN, probe_over);
-	CHECK(rc == 0);
-	loop_timer_start(d->sup->loop, &p->deadline, clock_now() + SUP_PROBE_NS, probe_late);
-	return 0;
-}
-
-void sup_vbd_offer_stop(struct sup_dev *d)
-{
-	if (!d->vbd.probe)
-		return;
-	d->vbd.probe->dev = NULL;
-	pidfd_send_signal(d->vbd.probe->pidfd, SIGKILL, NULL, 0);
-	d->vbd.probe = NULL;
 }
 
 /* On Xen the processors here are all guests': a kernel thread for each busy disk that spins would cost more than the milliseconds which it
@@ -397,6 +330,6 @@ void sup_vbd_offer(struct sup_dev *d)
 	rc = reserve(d, &sp);
 	if (rc == -EINPROGRESS)
 		sup_offer_soon(d);
-	else if (rc || probe_start(d))
+	else if (rc || probe(d))
 		sup_offer_refused(d, rc == -EBUSY);
 }

@@ -387,7 +387,6 @@ const struct sup_class sup_vif_class = {
 	.init = init,
 	.wanted = wanted,
 	.offer = offer,
-	.offer_stop = sup_vif_attach_stop,
 	.release = release,
 	.holds = holds,
 	.deposit = sup_vif_port_deposit,
