@@ -1,11 +1,8 @@
 #include "frontend/core/fe_ring.h"
 
-#include "ring/base/barrier.h"
 #include "ring/base/check.h"
-#include "ring/base/err.h"
-#include "ring/base/pm.h"
+#include "ring/proto/ring_front.h"
 
-#include <errno.h>
 #include <stddef.h>
 #include <string.h>
 
@@ -17,6 +14,8 @@ void fe_ring_init(struct fe_ring *r, void *mem, unsigned pages, enum conn_protoc
 	pm_store32(&r->sring->req_event, 1);
 	pm_store32(&r->sring->rsp_event, 1);
 }
+
+static struct ring_hdr *hdr(const struct fe_ring *r) { return (struct ring_hdr *)(void *)r->sring; }
 
 static void *slot(const struct fe_ring *r, uint32_t index)
 {
@@ -74,27 +73,19 @@ void fe_ring_put(struct fe_ring *r, const struct fe_request *req)
 
 bool fe_ring_publish(struct fe_ring *r)
 {
-	uint32_t old = r->req_published, new = r->req_put;
+	uint32_t old = r->req_published;
 
-	if (old == new)
-		return false;
-	smp_wmb(); /* the requests before the index that shows them */
-	pm_store32(&r->sring->req_prod, new);
-	r->req_published = new;
-	smp_mb(); /* the index before the look at what the backend waits for; pairs with its arm, re-check */
-	return new - READ_ONCE_U32(&r->sring->req_event) < new - old;
+	r->req_published = r->req_put;
+	return ring_front_publish(hdr(r), old, r->req_put);
 }
 
 int fe_ring_take(struct fe_ring *r, struct fe_response *rsp)
 {
-	/* Pairs with the backend's barrier between a response and rsp_prod. */
-	uint32_t prod = smp_load_acquire(&r->sring->rsp_prod);
+	int pending = ring_front_pending(hdr(r), r->rsp_taken, r->req_published);
 	struct blkif_response wire;
 
-	if (prod - r->rsp_taken > r->req_published - r->rsp_taken)
-		return -EPEER;
-	if (prod == r->rsp_taken)
-		return 0;
+	if (pending <= 0)
+		return pending;
 	memcpy(&wire, slot(r, r->rsp_taken), MIN(r->abi->rsp_size, sizeof(wire)));
 	barrier();
 	r->rsp_taken++;
@@ -102,9 +93,4 @@ int fe_ring_take(struct fe_ring *r, struct fe_response *rsp)
 	return 1;
 }
 
-bool fe_ring_arm(struct fe_ring *r)
-{
-	pm_store32(&r->sring->rsp_event, r->rsp_taken + 1);
-	smp_mb(); /* ask before looking; pairs with the backend's publish, then look at rsp_event */
-	return READ_ONCE_U32(&r->sring->rsp_prod) != r->rsp_taken;
-}
+bool fe_ring_arm(struct fe_ring *r) { return ring_front_arm(hdr(r), r->rsp_taken, 1); }

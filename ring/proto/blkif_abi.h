@@ -8,6 +8,7 @@
 
 #include "ring/base/base.h"
 #include "ring/base/conn.h"
+#include "ring/proto/ring_hdr.h"
 
 #include <assert.h>
 #include <stdbool.h>
@@ -20,7 +21,6 @@
 #define BLKIF_X86_32_REQUEST 108u
 #define BLKIF_X86_32_RESPONSE 12u
 #define BLKIF_SEGS_PER_PAGE (BH_PAGE_SIZE / sizeof(struct blkif_request_segment))
-#define BLKIF_RING_HDR 64u /* the indices, before the first entry */
 
 struct blkif_abi {
 	uint32_t req_size, rsp_size, stride;
@@ -34,7 +34,7 @@ static_assert(sizeof(struct blkif_request) == 112 && offsetof(struct blkif_reque
 	      offsetof(struct blkif_request_indirect, handle) == 24 &&
 	      offsetof(struct blkif_request_indirect, indirect_grefs) == 28 && sizeof(struct blkif_response) == 16 &&
 	      offsetof(struct blkif_response, operation) == 8 && offsetof(struct blkif_response, status) == 10 &&
-	      offsetof(struct blkif_sring, ring) == BLKIF_RING_HDR, "the x86_64 layout");
+	      offsetof(struct blkif_sring, ring) == RING_HDR, "the x86_64 layout");
 
 /* The layout of a protocol (enum conn_protocol); NULL for an unknown one. */
 static inline const struct blkif_abi *blkif_abi(uint32_t protocol)
@@ -48,7 +48,7 @@ static inline const struct blkif_abi *blkif_abi(uint32_t protocol)
 /* Entries of a ring of so many pages: the largest power of two that fits. */
 static inline uint32_t blkif_ring_entries(uint32_t pages, const struct blkif_abi *abi)
 {
-	uint32_t n = (uint32_t)((pages * BH_PAGE_SIZE - BLKIF_RING_HDR) / abi->stride);
+	uint32_t n = (uint32_t)((pages * BH_PAGE_SIZE - RING_HDR) / abi->stride);
 
 	return n ? 1u << (31 - __builtin_clz(n)) : 0;
 }

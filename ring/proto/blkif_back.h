@@ -25,7 +25,7 @@ struct blkif_back {
 static inline void blkif_back_init(struct blkif_back *r, void *mem, uint32_t nr, const struct blkif_abi *abi)
 {
 	CHECK(IS_POW2(nr));
-	*r = (struct blkif_back){.sring = mem, .ents = (uint8_t *)mem + BLKIF_RING_HDR, .nr = nr, .abi = *abi};
+	*r = (struct blkif_back){.sring = mem, .ents = (uint8_t *)mem + RING_HDR, .nr = nr, .abi = *abi};
 }
 
 static inline uint8_t *blkif_back_entry(const struct blkif_back *r, uint64_t index)

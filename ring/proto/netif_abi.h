@@ -3,6 +3,7 @@
 #define BULKHEAD_RING_PROTO_NETIF_ABI_H
 
 #include "ring/base/base.h"
+#include "ring/proto/ring_hdr.h"
 
 #include <assert.h>
 #include <xen/xen.h>
@@ -10,7 +11,6 @@
 #include <xen/event_channel.h>
 #include <xen/io/netif.h>
 
-#define NETIF_RING_HDR 64u /* the indices, before the first entry */
 #define NETIF_RING 256u	   /* entries of a TX or RX ring: one page */
 #define NETIF_CTRL_RING 128u
 #define NETIF_TX_ENTRY 12u
@@ -32,8 +32,8 @@ static_assert(sizeof(struct netif_tx_request) == NETIF_TX_ENTRY && sizeof(union 
 	      sizeof(struct netif_tx_response) == 4 && sizeof(struct netif_extra_info) == NETIF_RX_ENTRY &&
 	      sizeof(union netif_rx_sring_entry) == NETIF_RX_ENTRY && sizeof(struct netif_rx_request) == NETIF_RX_ENTRY &&
 	      sizeof(struct netif_rx_response) == NETIF_RX_ENTRY && sizeof(struct xen_netif_ctrl_request) == NETIF_CTRL_ENTRY &&
-	      sizeof(struct xen_netif_ctrl_response) == 12 && offsetof(struct netif_tx_sring, ring) == NETIF_RING_HDR &&
-	      offsetof(struct netif_rx_sring, ring) == NETIF_RING_HDR && offsetof(struct xen_netif_ctrl_sring, ring) == NETIF_RING_HDR,
+	      sizeof(struct xen_netif_ctrl_response) == 12 && offsetof(struct netif_tx_sring, ring) == RING_HDR &&
+	      offsetof(struct netif_rx_sring, ring) == RING_HDR && offsetof(struct xen_netif_ctrl_sring, ring) == RING_HDR,
 	      "the layout of netif.h");
 
 #endif

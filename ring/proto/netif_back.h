@@ -21,7 +21,7 @@ struct netif_back {
 static inline void netif_back_init(struct netif_back *r, void *mem, uint32_t nr, uint32_t stride)
 {
 	CHECK(IS_POW2(nr));
-	*r = (struct netif_back){.hdr = mem, .ents = (uint8_t *)mem + NETIF_RING_HDR, .nr = nr, .stride = stride};
+	*r = (struct netif_back){.hdr = mem, .ents = (uint8_t *)mem + RING_HDR, .nr = nr, .stride = stride};
 }
 
 static inline void *netif_back_entry(const struct netif_back *r, uint64_t index, uint32_t stride)

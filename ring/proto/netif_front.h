@@ -8,7 +8,7 @@
 
 #include "ring/base/check.h"
 #include "ring/proto/netif_abi.h"
-#include "ring/proto/ring_back.h"
+#include "ring/proto/ring_front.h"
 
 struct netif_front {
 	struct ring_hdr *hdr;
@@ -23,7 +23,7 @@ struct netif_front {
 static inline void netif_front_init(struct netif_front *r, void *page, uint32_t nr, uint32_t stride)
 {
 	CHECK(IS_POW2(nr));
-	*r = (struct netif_front){.hdr = page, .ents = (uint8_t *)page + NETIF_RING_HDR, .nr = nr, .stride = stride};
+	*r = (struct netif_front){.hdr = page, .ents = (uint8_t *)page + RING_HDR, .nr = nr, .stride = stride};
 	pm_store32(&r->hdr->req_event, 1);
 	pm_store32(&r->hdr->rsp_event, 1);
 }
@@ -39,33 +39,17 @@ static inline uint32_t netif_front_room(const struct netif_front *r) { return r-
 /* Shows the backend what was put. True: it wants to be notified. */
 static inline bool netif_front_publish(struct netif_front *r)
 {
-	uint32_t old = r->published, now = r->put;
+	uint32_t old = r->published;
 
-	if (old == now)
-		return false;
-	smp_wmb(); /* the requests before the index that shows them */
-	pm_store32(&r->hdr->req_prod, now);
-	r->published = now;
-	smp_mb(); /* the index before the look at what the backend waits for; pairs with its arm, re-check */
-	return now - READ_ONCE_U32(&r->hdr->req_event) < now - old;
+	r->published = r->put;
+	return ring_front_publish(r->hdr, old, r->put);
 }
 
 /* How many answers wait. -EPEER: more than there are requests. */
-static inline int netif_front_pending(const struct netif_front *r)
-{
-	/* Pairs with the backend's barrier between a response and rsp_prod. */
-	uint32_t prod = smp_load_acquire(&r->hdr->rsp_prod);
-
-	return UNLIKELY(prod - r->taken > r->published - r->taken) ? -EPEER : (int)(prod - r->taken);
-}
+static inline int netif_front_pending(const struct netif_front *r) { return ring_front_pending(r->hdr, r->taken, r->published); }
 
 /* Asks to be notified when `more` further answers are there (1: of the next). True: they are already. */
-static inline bool netif_front_arm(struct netif_front *r, uint32_t more)
-{
-	pm_store32(&r->hdr->rsp_event, r->taken + more);
-	smp_mb(); /* ask before looking; pairs with the backend's publish, then look at rsp_event */
-	return READ_ONCE_U32(&r->hdr->rsp_prod) - r->taken >= more;
-}
+static inline bool netif_front_arm(struct netif_front *r, uint32_t more) { return ring_front_arm(r->hdr, r->taken, more); }
 
 /* ---- TX: 12 bytes of request or extra info; 4 of the answer count */
 

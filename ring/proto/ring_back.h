@@ -9,17 +9,10 @@
 #include "ring/base/barrier.h"
 #include "ring/base/err.h"
 #include "ring/base/pm.h"
+#include "ring/proto/ring_hdr.h"
 
 #include <errno.h>
 #include <stdbool.h>
-
-#define RING_HDR 64u /* the indices, before the first entry */
-
-/* The first words of every ring. */
-struct ring_hdr {
-	uint32_t req_prod, req_event;
-	uint32_t rsp_prod, rsp_event;
-};
 
 /* How many requests wait from cons on, in a ring of nr entries. -EPEER: more than the ring can hold beside what is not answered yet
  * (judged against the published response index), which also catches an index that went back. */

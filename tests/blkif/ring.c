@@ -11,7 +11,7 @@ uint32_t *ring_word(const struct queue *q, unsigned n) { return (uint32_t *)(voi
 
 uint8_t *ring_slot(const struct disk *d, const struct queue *q, uint32_t index)
 {
-	return q->ring + BLKIF_RING_HDR + (index & (q->entries - 1)) * d->abi->stride;
+	return q->ring + RING_HDR + (index & (q->entries - 1)) * d->abi->stride;
 }
 
 /* In the 32-bit layout the id has no gap before it; all else follows it as it stands. */

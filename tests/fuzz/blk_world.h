@@ -109,7 +109,7 @@ static uint8_t *slot_of(unsigned queue, uint32_t index)
 {
 	const struct blkif_abi *abi = blkif_abi(r.conn.protocol);
 
-	return (uint8_t *)r.ring[queue] + BLKIF_RING_HDR + (size_t)(index % NR) * abi->stride;
+	return (uint8_t *)r.ring[queue] + RING_HDR + (size_t)(index % NR) * abi->stride;
 }
 
 /* A request that is nearly sound, in the guest's layout: a direct one, a discard, or one with its list in a data page. */

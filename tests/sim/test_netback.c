@@ -275,14 +275,14 @@ static void test_xsa_216(void **state UNUSED)
 {
 	uint8_t before[BH_PAGE_SIZE];
 
-	memset(r.tx->ring, 0xa5, BH_PAGE_SIZE - NETIF_RING_HDR);
+	memset(r.tx->ring, 0xa5, BH_PAGE_SIZE - RING_HDR);
 	post(r.gref[0], 0, 0, 60);
 	post(r.gref[0], 0, NETTXF_more_data, 60);
 	post(99999, 0, 0, 10);
 	memcpy(before, r.tx, sizeof(before));
 	turns(2);
-	for (size_t i = NETIF_RING_HDR; i < BH_PAGE_SIZE; i++)
-		if (i >= NETIF_RING_HDR + 3 * NETIF_TX_ENTRY || (i - NETIF_RING_HDR) % NETIF_TX_ENTRY >= 4)
+	for (size_t i = RING_HDR; i < BH_PAGE_SIZE; i++)
+		if (i >= RING_HDR + 3 * NETIF_TX_ENTRY || (i - RING_HDR) % NETIF_TX_ENTRY >= 4)
 			assert_int_equal(((uint8_t *)r.tx)[i], before[i]);
 }
 
