@@ -4,6 +4,7 @@
 
 #include "recovery/ctl/ctl_wire.h"
 #include "ring/base/base.h"
+#include "ring/base/spec.h"
 #include "ring/hv/hub_wire.h"
 #include "xenstore-glue/client/xs_sync.h"
 
@@ -35,8 +36,6 @@ int cli_attach(struct cli *c, int argc, char **argv);
 int cli_detach(struct cli *c, int argc, char **argv);
 /* attach VM vif ...; argv[0] is the VM. */
 int cli_attach_vif(struct cli *c, int argc, char **argv);
-/* Until the supervisor has offered the device of this directory: 0; else it wrote why it can not, or does not react: text. */
-int cli_wait_offered(struct xsc *xs, const char *back, char *text, size_t size);
 /* What the supervisor knows and does. */
 int cli_status(struct cli *c, int argc, char **argv);
 int cli_events(struct cli *c, int argc, char **argv);
@@ -72,6 +71,19 @@ struct cli_wait {
 	char text[256];
 };
 int cli_store_wait(struct xsc *store, struct cli_wait *w);
+
+/* What attach is told: the parts of a specification as xl has them, and the options of each -o. */
+struct cli_specs {
+	const char *spec[16];
+	int n;
+	char options[SPEC_MAX]; /* ",key=value" for each */
+};
+/* argv[from] and on. shared: whether --shared is there; NULL: it is not known here. what: "a disk", whose specification it is. 0, or an exit status after a line. */
+int cli_read_specs(int argc, char **argv, int from, const char *what, bool *shared, struct cli_specs *out);
+struct dev_admin_dev;
+/* The nodes of a device are being made (w): waits until the supervisor has offered it, and says so, or removes it again, with one clear
+ * line. kind: "disk ", or "" where the name says it; name: "xvda". Exit status. */
+int cli_offered(struct xsc *xs, struct cli_wait *w, const struct dev_admin_dev *dev, const char *vm, const char *kind, const char *name);
 
 /* "1.5 GiB", "640 us". Into one of a few static buffers. */
 const char *cli_bytes(uint64_t n);

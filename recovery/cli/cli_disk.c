@@ -2,9 +2,7 @@
 #include "recovery/cli/cli.h"
 #include "recovery/cli/xlspec.h"
 #include "ring/base/err.h"
-#include "ring/os/clock.h"
 #include "xenstore-glue/bus/dev_admin.h"
-#include "xenstore-glue/bus/xenbus.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -12,35 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-struct attach_args {
-	const char *specs[16];
-	int nspecs;
-	char options[SPEC_MAX]; /* ",key=value" for each -o */
-	bool shared;
-};
-
-static int read_args(int argc, char **argv, struct attach_args *a)
-{
-	size_t n = 0;
-
-	for (int i = 1; i < argc; i++) {
-		if (strcmp(argv[i], "-o") == 0 && i + 1 < argc) {
-			n += (size_t)snprintf(a->options + n, sizeof(a->options) - n, ",%s", argv[++i]);
-			if (n >= sizeof(a->options))
-				return cli_usage("too many options");
-		} else if (strcmp(argv[i], "--shared") == 0) {
-			a->shared = true;
-		} else if (argv[i][0] == '-') {
-			return cli_usage("attach does not know %s", argv[i]);
-		} else if (a->nspecs == (int)ARRAY_LEN(a->specs)) {
-			return cli_usage("too many parts of a disk specification");
-		} else {
-			a->specs[a->nspecs++] = argv[i];
-		}
-	}
-	return a->nspecs ? 0 : cli_usage("attach takes VM DISK, where DISK is as in xl.cfg: vdev=xvda,target=/x.img");
-}
 
 /* A relative path is the user's own; xenstore's must be absolute. Engines are left alone. */
 static int make_params(const struct xl_disk *d, const char *options, char *params, size_t size)
@@ -56,57 +25,13 @@ static int make_params(const struct xl_disk *d, const char *options, char *param
 	return 0;
 }
 
-int cli_wait_offered(struct xsc *xs, const char *path, char *text, size_t size)
-{
-	uint64_t deadline = clock_now() + CLI_DEADLINE_NS;
-	char node[160], value[16];
-	int rc;
-
-	for (;;) {
-		snprintf(node, sizeof(node), "%s/state", path);
-		rc = xsc_sync_read(xs, node, value, sizeof(value));
-		/* After the state: they are written together. */
-		snprintf(node, sizeof(node), "%s/error", path);
-		if (xsc_sync_read(xs, node, text, size) == 0)
-			return -EIO;
-		if (rc == 0 && strtoul(value, NULL, 10) >= XenbusStateInitWait)
-			return 0;
-		if (rc && rc != -ENOENT)
-			return snprintf(text, size, "xenstore: %s", err_str(rc)), rc;
-		if (clock_now() > deadline)
-			return snprintf(text, size, "bulkheadd does not react; see the log"), -ETIMEDOUT;
-		loop_once(xsc_loop(xs), 2 * NS_PER_MS);
-	}
-}
-
-static int attach(struct xsc *xs, const char *vm, const struct dev_admin_vbd *v)
-{
-	struct dev_admin_dev dev = {.back_domid = v->back_domid, .domid = v->domid, .devid = v->devid, .class_name = "vbd"};
-	struct cli_wait w = {0};
-	char text[256], path[128];
-	int rc;
-
-	dev_admin_vbd_create(xs, v, xsc_wait_done, &w.w);
-	rc = cli_store_wait(xs, &w);
-	if (rc == -EEXIST)
-		return cli_fail("%s has a disk %s already", vm, v->wanted.dev);
-	if (rc)
-		return cli_fail("%s %s: %s", vm, v->wanted.dev, w.text);
-	vbd_back_path(path, sizeof(path), v->back_domid, v->domid, v->devid);
-	if (cli_wait_offered(xs, path, text, sizeof(text)) == 0) {
-		printf("%s of %s is offered\n", v->wanted.dev, vm);
-		return CLI_OK;
-	}
-	dev_admin_remove(xs, &dev, CLI_DEADLINE_NS / 2, true, xsc_wait_done, &w.w);
-	cli_store_wait(xs, &w);
-	return cli_fail("%s of %s: %s", v->wanted.dev, vm, text);
-}
-
 int cli_attach(struct cli *c, int argc, char **argv)
 {
-	struct attach_args a = {0};
+	struct cli_specs a = {0};
+	struct cli_wait w = {0};
 	static struct dev_admin_vbd vbd; /* large, and one a process */
 	struct dev_admin_vbd *v = &vbd;
+	struct dev_admin_dev dev;
 	struct xl_disk disk;
 	char err[256];
 	uint32_t type;
@@ -117,10 +42,12 @@ int cli_attach(struct cli *c, int argc, char **argv)
 		return cli_attach_vif(c, argc, argv);
 	if (cli_not_on_xen(c, "attach", "xl block-attach VM vdev=xvda,script=block-bulkhead,target=..."))
 		return CLI_FAILED;
-	rc = read_args(argc, argv, &a);
+	rc = cli_read_specs(argc, argv, 1, "a disk", &v->wanted.shared, &a);
 	if (rc)
 		return rc;
-	if (xlspec_disk(a.nspecs, a.specs, &disk, err, sizeof(err)))
+	if (!a.n)
+		return cli_usage("attach takes VM DISK, where DISK is as in xl.cfg: vdev=xvda,target=/x.img");
+	if (xlspec_disk(a.n, a.spec, &disk, err, sizeof(err)))
 		return cli_usage("%s", err);
 	if (cli_device(disk.vdev, &type, &v->devid))
 		return EXIT_USAGE;
@@ -132,7 +59,6 @@ int cli_attach(struct cli *c, int argc, char **argv)
 		return CLI_FAILED;
 	v->domid = (uint32_t)domid;
 	v->wanted.read_only = disk.read_only;
-	v->wanted.shared = a.shared;
 	v->wanted.cdrom = disk.cdrom;
 	v->wanted.removable = disk.removable;
 	v->wanted.discard_enable = disk.discard;
@@ -140,7 +66,9 @@ int cli_attach(struct cli *c, int argc, char **argv)
 	strcpy(v->wanted.type, "phy");
 	strcpy(v->wanted.script, disk.script);
 	vbd_vdev(v->devid, v->wanted.dev, sizeof(v->wanted.dev));
-	return attach(xs, argv[0], v);
+	dev = (struct dev_admin_dev){.domid = v->domid, .devid = v->devid, .class_name = "vbd"};
+	dev_admin_vbd_create(xs, v, xsc_wait_done, &w.w);
+	return cli_offered(xs, &w, &dev, argv[0], "disk ", v->wanted.dev);
 }
 
 int cli_detach(struct cli *c, int argc, char **argv)

@@ -10,32 +10,6 @@
 #include <string.h>
 #include <sys/random.h>
 
-struct args {
-	const char *specs[16];
-	int nspecs;
-	char options[SPEC_MAX]; /* ",key=value" for each -o */
-};
-
-static int read_args(int argc, char **argv, struct args *a)
-{
-	size_t n = 0;
-
-	for (int i = 2; i < argc; i++) {
-		if (strcmp(argv[i], "-o") == 0 && i + 1 < argc) {
-			n += (size_t)snprintf(a->options + n, sizeof(a->options) - n, ",%s", argv[++i]);
-			if (n >= sizeof(a->options))
-				return cli_usage("too many options");
-		} else if (argv[i][0] == '-') {
-			return cli_usage("attach does not know %s", argv[i]);
-		} else if (a->nspecs == (int)ARRAY_LEN(a->specs)) {
-			return cli_usage("too many parts of a network interface's specification");
-		} else {
-			a->specs[a->nspecs++] = argv[i];
-		}
-	}
-	return 0;
-}
-
 /* The options belong to the netport, which is a tap where nobody says otherwise. */
 static int add_options(struct vif_wanted *w, const char *options)
 {
@@ -76,44 +50,23 @@ static uint32_t first_free(struct xsc *xs, uint32_t domid)
 	return devid;
 }
 
-static int attach(struct xsc *xs, const char *vm, const struct dev_admin_vif *v)
-{
-	struct dev_admin_dev dev = {.back_domid = v->back_domid, .domid = v->domid, .devid = v->devid, .class_name = "vif"};
-	struct cli_wait w = {0};
-	char text[256], path[128];
-	int rc;
-
-	dev_admin_vif_create(xs, v, xsc_wait_done, &w.w);
-	rc = cli_store_wait(xs, &w);
-	if (rc == -EEXIST)
-		return cli_fail("%s has a vif%u already", vm, v->devid);
-	if (rc)
-		return cli_fail("%s vif%u: %s", vm, v->devid, w.text);
-	vif_back_path(path, sizeof(path), v->back_domid, v->domid, v->devid);
-	if (cli_wait_offered(xs, path, text, sizeof(text)) == 0) {
-		printf("vif%u of %s is offered\n", v->devid, vm);
-		return CLI_OK;
-	}
-	dev_admin_remove(xs, &dev, CLI_DEADLINE_NS / 2, true, xsc_wait_done, &w.w);
-	cli_store_wait(xs, &w);
-	return cli_fail("vif%u of %s: %s", v->devid, vm, text);
-}
-
 int cli_attach_vif(struct cli *c, int argc, char **argv)
 {
 	static struct dev_admin_vif v; /* large, and one a process */
 	static struct xl_vif given;
-	struct args a = {0};
-	char err[256];
+	struct cli_specs a = {0};
+	struct cli_wait w = {0};
+	struct dev_admin_dev dev;
+	char err[256], name[16];
 	struct xsc *xs;
 	int rc, domid;
 
 	if (cli_not_on_xen(c, "attach", "xl network-attach VM mac=...,bridge=..."))
 		return CLI_FAILED;
-	rc = read_args(argc, argv, &a);
+	rc = cli_read_specs(argc, argv, 2, "a network interface's", NULL, &a);
 	if (rc)
 		return rc;
-	if (xlspec_vif(a.nspecs, a.specs, &given, err, sizeof(err)))
+	if (xlspec_vif(a.n, a.spec, &given, err, sizeof(err)))
 		return cli_usage("%s", err);
 	v.wanted = given.wanted;
 	if (add_options(&v.wanted, a.options))
@@ -126,5 +79,8 @@ int cli_attach_vif(struct cli *c, int argc, char **argv)
 		return CLI_FAILED;
 	v.domid = (uint32_t)domid;
 	v.devid = given.devid == UINT32_MAX ? first_free(xs, v.domid) : given.devid;
-	return attach(xs, argv[0], &v);
+	dev = (struct dev_admin_dev){.domid = v.domid, .devid = v.devid, .class_name = "vif"};
+	snprintf(name, sizeof(name), "vif%u", v.devid);
+	dev_admin_vif_create(xs, &v, xsc_wait_done, &w.w);
+	return cli_offered(xs, &w, &dev, argv[0], "", name);
 }
