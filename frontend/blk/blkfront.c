@@ -3,6 +3,7 @@
 #include "ring/base/barrier.h"
 #include "ring/base/err.h"
 #include "ring/os/clock.h"
+#include "xenstore-glue/wire/xs_path.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -86,10 +87,10 @@ static void name_device(const struct blkfront_open *o, char *err, size_t size)
 
 static int open_xs(struct blkfront *f, char *err, size_t size)
 {
-	char path[128];
+	char path[XS_PATH_SIZE];
 	struct fe_xs_cfg cfg = { .hv = f->hv, .hv_lock = &f->hv_lock, .path = path, .ops = &blkfront_xs_ops, .dev = f };
 
-	vbd_front_path(path, sizeof(path), hv_domid(f->hv), f->devid);
+	xs_path_frontend(path, hv_domid(f->hv), "vbd", f->devid);
 	return fe_xs_open(&cfg, &f->xs, err, size);
 }
 

@@ -2,6 +2,7 @@
 #include "frontend/net/netfront_priv.h"
 #include "ring/base/err.h"
 #include "ring/os/clock.h"
+#include "xenstore-glue/wire/xs_path.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -55,10 +56,10 @@ static int check_open(const struct netfront_open *o, char *err, size_t size)
 
 static int open_xs(struct netfront *f, unsigned handle, char *err, size_t size)
 {
-	char path[128];
+	char path[XS_PATH_SIZE];
 	struct fe_xs_cfg cfg = {.hv = f->hv, .hv_lock = &f->hv_lock, .path = path, .direct = true, .ops = &netfront_xs_ops, .dev = f};
 
-	vif_front_path(path, sizeof(path), hv_domid(f->hv), handle);
+	xs_path_frontend(path, hv_domid(f->hv), "vif", handle);
 	return fe_xs_open(&cfg, &f->xs, err, size);
 }
 

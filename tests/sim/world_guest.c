@@ -367,7 +367,7 @@ int world_tool_check(void *dev)
 	struct xsc *xs = tool_open();
 	struct ctl_dev *list = NULL;
 	struct ctl_reply r;
-	char path[128], value[16] = "";
+	char path[XS_PATH_SIZE], value[16] = "";
 	int fd, n = -1;
 
 	while (!d->was_up) {
@@ -389,7 +389,7 @@ int world_tool_check(void *dev)
 			os_wait(NULL, NULL, os.now + TRY_NS);
 	}
 	while (!d->state_ok) {
-		vbd_back_path(path, sizeof(path), 0, d->dom, d->devid);
+		xs_path_backend(path, 0, "vbd", (uint16_t)d->dom, d->devid);
 		strcat(path, "/state");
 		d->state_ok = xsc_sync_read(xs, path, value, sizeof(value)) == 0 && atoi(value) == XenbusStateConnected;
 		if (!d->state_ok)

@@ -378,13 +378,3 @@ int vbd_ask_read(const struct xs_kvs *front, const struct vbd_offer *o, struct v
 }
 
 /* ---- paths ---- */
-
-void vbd_back_path(char *path, size_t size, uint32_t back_domid, uint32_t domid, uint32_t devid)
-{
-	snprintf(path, size, "/local/domain/%u/backend/vbd/%u/%u", back_domid, domid, devid);
-}
-
-void vbd_front_path(char *path, size_t size, uint32_t domid, uint32_t devid)
-{
-	snprintf(path, size, "/local/domain/%u/device/vbd/%u", domid, devid);
-}

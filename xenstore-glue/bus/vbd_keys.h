@@ -55,8 +55,4 @@ int vbd_ask_write(const struct vbd_ask *a, struct xs_kvs *front);
 /* Against what was offered: too many queues, order, missing or repeated references, bad numbers are -EPEER with a line. */
 int vbd_ask_read(const struct xs_kvs *front, const struct vbd_offer *o, struct vbd_ask *a, char *err, size_t size);
 
-/* Paths. back: "/local/domain/B/backend/vbd/D/DEV", front: "/local/domain/D/device/vbd/DEV". */
-void vbd_back_path(char *path, size_t size, uint32_t back_domid, uint32_t domid, uint32_t devid);
-void vbd_front_path(char *path, size_t size, uint32_t domid, uint32_t devid);
-
 #endif

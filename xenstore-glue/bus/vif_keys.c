@@ -436,13 +436,3 @@ bool vif_mcast_read(const struct xs_kvs *front)
 }
 
 /* ---- paths ---- */
-
-void vif_back_path(char *path, size_t size, uint32_t back_domid, uint32_t domid, uint32_t handle)
-{
-	snprintf(path, size, "/local/domain/%u/backend/vif/%u/%u", back_domid, domid, handle);
-}
-
-void vif_front_path(char *path, size_t size, uint32_t domid, uint32_t handle)
-{
-	snprintf(path, size, "/local/domain/%u/device/vif/%u", domid, handle);
-}

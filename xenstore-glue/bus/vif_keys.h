@@ -102,8 +102,4 @@ int vif_ask_read(const struct xs_kvs *front, const struct vif_offer *o, struct v
 /* `request-multicast-control` alone: with dynamic_mcast a frontend may change it at any time. */
 bool vif_mcast_read(const struct xs_kvs *front);
 
-/* Paths. back: "/local/domain/B/backend/vif/D/HANDLE", front: "/local/domain/D/device/vif/HANDLE". */
-void vif_back_path(char *path, size_t size, uint32_t back_domid, uint32_t domid, uint32_t handle);
-void vif_front_path(char *path, size_t size, uint32_t domid, uint32_t handle);
-
 #endif

@@ -301,8 +301,8 @@ static inline int setup(void **state)
 	cfg.arg = w;
 	assert_int_equal(xsc_open(&cfg, &w->guest), 0);
 	UNTIL(w, xsc_up(w->guest));
-	vbd_back_path(w->bpath, sizeof(w->bpath), 0, DOM, DEV);
-	vbd_front_path(w->fpath, sizeof(w->fpath), DOM, DEV);
+	snprintf(w->bpath, sizeof(w->bpath), "/local/domain/0/backend/vbd/%u/%u", DOM, DEV);
+	snprintf(w->fpath, sizeof(w->fpath), "/local/domain/%u/device/vbd/%u", DOM, DEV);
 	assert_int_equal(create_domain(w), 0);
 	return 0;
 }

@@ -294,8 +294,8 @@ static int attach(struct guest *g, const char *params, bool read_only)
 	dev_admin_vbd_create(w.xs, &v, xsc_wait_done, &wait);
 	rc = xsc_wait(w.xs, &wait);
 	xsc_wait_free(&wait);
-	vbd_back_path(g->back, sizeof(g->back), 0, g->domid, DEVID);
-	vbd_front_path(g->front, sizeof(g->front), g->domid, DEVID);
+	snprintf(g->back, sizeof(g->back), "/local/domain/0/backend/vbd/%u/%u", g->domid, DEVID);
+	snprintf(g->front, sizeof(g->front), "/local/domain/%u/device/vbd/%u", g->domid, DEVID);
 	return rc;
 }
 
