@@ -1,30 +1,13 @@
 /* Lines "key=value" as a guest or a backend might have written them: what is taken is in bounds and survives being written
  * and read again. */
-#include "ring/base/check.h"
+#include "tests/fuzz/kvs.h"
 #include "xenstore-glue/bus/vbd_keys.h"
 #include "xenstore-glue/bus/xenbus.h"
-
-#include <stdlib.h>
-#include <string.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static struct xs_kvs kvs, again;
 static char line[256];
-
-static void fill(char *text)
-{
-	char *save, *eq;
-
-	kvs.n = 0;
-	for (char *l = strtok_r(text, "\n", &save); l; l = strtok_r(NULL, "\n", &save)) {
-		eq = strchr(l, '=');
-		if (!eq)
-			continue;
-		*eq = '\0';
-		xs_kv_set(&kvs, l, "%s", eq + 1);
-	}
-}
 
 static void look_at_offer(struct vbd_offer *o)
 {
@@ -77,14 +60,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct vbd_wanted w;
 	struct vbd_offer o;
-	char *text = malloc(size + 1);
 
-	CHECK(text);
-	if (size)
-		memcpy(text, data, size);
-	text[size] = '\0';
-	fill(text);
-	free(text);
+	kvs_from_lines(&kvs, data, size);
 	line[0] = '\0';
 	look_at_offer(&o);
 	line[0] = '\0';
