@@ -4,11 +4,14 @@
 RESULTS := $(B)/results
 E2E := $(sort $(wildcard tests/e2e/*.sh))
 E2E := $(filter-out tests/e2e/functions.sh,$(E2E))
-# ThreadSanitizer knows no fences, by which the two ends of a ring go: these have both of them in one process.
-QUICK := $(filter-out $(if $(filter thread,$(SAN)),%/test_net_rig %/test_net_verify %/test_netfront),$(filter $(B)/tests/unit/% $(B)/tests/conform/%,$(TESTS)))
-# The crash tests have one thread, so ThreadSanitizer has nothing to look at; the long ones run without AddressSanitizer too, as
-# does the simulator, whose threads are coroutines.
-SLOW := $(filter-out $(QUICK) $(if $(filter thread,$(SAN)),%/test_crash %/test_netcrash %/test_netcrash_mutants %/test_net_rig %/test_net_verify %/test_netfront) $(if $(SAN),%/test_crash_all %/test_crash_mutants %/test_world_sim),$(TESTS))
+# What a sanitizer's build leaves out. ThreadSanitizer knows no fences, by which the two ends of a ring go: some tests have both of
+# them in one process. The crash tests have one thread, so it has nothing to look at; the long ones run without AddressSanitizer
+# too, as does the simulator, whose threads are coroutines.
+LEFT_OUT := $(if $(SAN),test_crash_all test_crash_mutants test_world_sim) \
+	$(if $(filter thread,$(SAN)),test_net_rig test_net_verify test_netfront test_crash test_netcrash test_netcrash_mutants)
+TESTS_HERE := $(filter-out $(addprefix %/,$(LEFT_OUT)),$(TESTS))
+QUICK := $(filter $(B)/tests/unit/% $(B)/tests/conform/%,$(TESTS_HERE))
+SLOW := $(filter-out $(QUICK),$(TESTS_HERE))
 export BULKHEAD_BUILD := $(B)
 
 # Programs that tests start; slowfs needs libfuse3 and is left out where that is missing (its test says so).
