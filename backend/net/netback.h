@@ -48,8 +48,6 @@ void netback_awake(struct netback_queue *q);
 void netback_asleep(struct netback_queue *q);
 
 void netback_rate(struct netback *b, uint64_t bytes, uint64_t us);
-/* Whether the guest's list of multicast addresses holds (request-multicast-control, which it may change at any time). Stored. */
-void netback_multicast(struct netback *b, bool on);
 /* Take no more from guest or netport from now on. */
 void netback_drain(struct netback *b);
 /* After drain: 1 when everything that this queue took from the guest was answered. In the queue's thread. */

@@ -58,17 +58,6 @@ int net_mcast(struct netback *b, bool add, const uint8_t mac[6])
 	return rc;
 }
 
-void netback_multicast(struct netback *b, bool on)
-{
-	struct njrnl_net n;
-
-	net_lock(b);
-	n = b->net;
-	n.mcast_on = on;
-	set(b, &n);
-	net_unlock(b);
-}
-
 bool net_mcast_wanted(struct netback *b, const uint8_t *frame)
 {
 	static const uint8_t broadcast[MCAST_SIZE] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff};

@@ -116,7 +116,6 @@ static bool take(struct netback_queue *q, unsigned budget)
 	uint64_t at;
 
 	q->rated = false;
-	q->ncopies = 0; /* those of the last batch are done, and RX has used their memory since */
 	if (UNLIKELY(pending < 0))
 		net_break(q->dev, BE_BROKEN_RING, "the guest's index of TX requests is out of range");
 	if (pending <= 0)
