@@ -41,13 +41,12 @@ void dev_admin_domain_create(struct xsc *xs, const struct dev_admin_domain *d, x
 	xsc_batch_commit(xs, b, fn, arg);
 }
 
-/* ---- waiting and removing ---- */
+/* ---- removing ---- */
 
 struct removal {
 	struct xsc *xs;
 	char front[128], back[128], state[160];
-	unsigned want; /* this state, or that there is none */
-	bool force, remove;
+	bool force;
 	struct xsc_watch watch;
 	struct loop_timer deadline;
 	xsc_done_fn *fn;
@@ -88,23 +87,14 @@ static void remove_nodes(struct removal *r)
 	xsc_batch_commit(r->xs, b, removed, r);
 }
 
-static void reached(struct removal *r)
-{
-	if (r->remove)
-		remove_nodes(r);
-	else
-		removal_end(r, 0, NULL);
-}
-
 static void deadline_over(struct loop_timer *t)
 {
 	struct removal *r = CONTAINER_OF(t, struct removal, deadline);
 
-	if (r->remove && r->force)
+	if (r->force)
 		remove_nodes(r);
 	else
-		removal_end(r, -ETIMEDOUT, r->remove ? "the backend did not let go of it in time" :
-						       "the backend did not get there in time");
+		removal_end(r, -ETIMEDOUT, "the backend did not let go of it in time");
 }
 
 static void got_state(void *arg, int rc, const char *data, size_t len)
@@ -112,12 +102,8 @@ static void got_state(void *arg, int rc, const char *data, size_t len)
 	struct removal *r = arg;
 
 	(void)len;
-	if (rc == -ENOENT && r->remove)
-		reached(r);
-	else if (rc == -ENOENT)
-		removal_end(r, rc, "no such device");
-	else if (rc == 0 && xenbus_state_parse(data) == r->want)
-		reached(r);
+	if (rc == -ENOENT || (rc == 0 && xenbus_state_parse(data) == XenbusStateClosed))
+		remove_nodes(r);
 }
 
 static void state_changed(struct xsc_watch *w, const char *path)
@@ -146,11 +132,6 @@ static struct removal *removal_new(struct xsc *xs, const struct dev_admin_dev *d
 	return r;
 }
 
-static void follow(struct removal *r)
-{
-	CHECK(xsc_watch(r->xs, &r->watch, r->state, state_changed) == 0);
-}
-
 static void asked(void *arg, int rc, const char *data, size_t len)
 {
 	struct removal *r = arg;
@@ -161,7 +142,7 @@ static void asked(void *arg, int rc, const char *data, size_t len)
 	else if (rc)
 		removal_end(r, rc, err_str(rc));
 	else
-		follow(r);
+		CHECK(xsc_watch(r->xs, &r->watch, r->state, state_changed) == 0);
 }
 
 /* A backend that has closed already, and may have forgotten the device, is not asked to close: nobody would answer. */
@@ -176,7 +157,7 @@ static void got_present(void *arg, int rc, const char *data, size_t len)
 		removal_end(r, rc, rc == -ENOENT ? "no such device" : err_str(rc));
 		return;
 	}
-	if (xenbus_state_parse(data) == r->want) {
+	if (xenbus_state_parse(data) == XenbusStateClosed) {
 		remove_nodes(r);
 		return;
 	}
@@ -192,19 +173,8 @@ void dev_admin_remove(struct xsc *xs, const struct dev_admin_dev *d, uint64_t ti
 {
 	struct removal *r = removal_new(xs, d, timeout_ns, fn, arg);
 
-	r->remove = true;
 	r->force = force;
-	r->want = XenbusStateClosed;
 	xsc_read(xs, 0, r->state, got_present, r);
-}
-
-void dev_admin_wait(struct xsc *xs, const struct dev_admin_dev *d, unsigned state, uint64_t timeout_ns, xsc_done_fn *fn,
-		    void *arg)
-{
-	struct removal *r = removal_new(xs, d, timeout_ns, fn, arg);
-
-	r->want = state;
-	follow(r);
 }
 
 /* ---- the end of a domain ---- */

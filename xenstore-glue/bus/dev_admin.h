@@ -68,8 +68,5 @@ struct dev_admin_dev {
  * is 0. -ENOENT. */
 void dev_admin_remove(struct xsc *xs, const struct dev_admin_dev *d, uint64_t timeout_ns, bool force, xsc_done_fn *fn,
 		      void *arg);
-/* Waits at most timeout_ns until the backend's state is `state`. -ETIMEDOUT, -ENOENT. */
-void dev_admin_wait(struct xsc *xs, const struct dev_admin_dev *d, unsigned state, uint64_t timeout_ns, xsc_done_fn *fn,
-		    void *arg);
 
 #endif
