@@ -1,4 +1,6 @@
 """Random sequences of store operations. A step is a list that JSON can hold: [client, what, argument ...]."""
+from peers import OPS
+
 TOP = "/t"
 NAMES = ["a", "b", "c"]
 ODD = ["", "/", "//", "/t//a", "/t/a/", "t/a", "a b", "/t/a\x01", "/t/\xe9", "@releaseDomain", "@introduceDomain", "@x", "/@x",
@@ -80,13 +82,16 @@ class Generator:
                  (3, lambda: [c, "DIRECTORY_PART", self.tx(c), self.path(), self.r.choice(["0", "0", "0", "2", "x"])]),
                  (6, lambda: self.begin(c)), (6, lambda: self.end(c)), (6, lambda: self.watch(c, "WATCH")), (3, lambda: self.watch(c, "UNWATCH")),
                  (1, lambda: [c, "RESET_WATCHES", self.tx(c)]), (1, lambda: [c, "GET_DOMAIN_PATH", self.r.choice(NUMBERS)]),
-                 (1, lambda: [c, "IS_DOMAIN_INTRODUCED", self.r.choice(NUMBERS)]), (1, lambda: [c, "RAW", self.r.choice(self.raw_types), self.raw()]),
+                 (1, lambda: [c, "IS_DOMAIN_INTRODUCED", self.r.choice(NUMBERS)]), (1, lambda: self.raw(c)),
                  (1, lambda: [c, "RECONNECT"])]
         step = self.r.choices([k[1] for k in kinds], [k[0] for k in kinds])[0]()
         if step[1] in ("RECONNECT", "RESET_WATCHES"):
             self.open.pop(c, None)
         return step
 
-    def raw(self):
-        """Payloads of a wrong shape."""
-        return self.r.choice(["", "\0", "\0\0", "/t/a", "/t/a\0x", "/t\0/t\0", "T", "T\0", "F\0\0", "\0/t\0", "/t/a\0b\0c\0", "1", "1\0", "1\0002\0"])
+    def raw(self, c):
+        """Payloads of a wrong shape. A domain's release, which this would be a right one for, is a step of its own."""
+        kind = self.r.choice(self.raw_types)
+        payloads = ["", "\0", "\0\0", "/t/a", "/t/a\0x", "/t\0/t\0", "T", "T\0", "F\0\0", "\0/t\0", "/t/a\0b\0c\0"]
+        numbers = ["1", "1\0", "1\0002\0"]
+        return [c, "RAW", kind, self.r.choice(payloads + (numbers if kind != OPS["RELEASE"] else []))]
