@@ -68,7 +68,7 @@ C
 # guest NAME JOB SECONDS LINES...: a guest that is up when this returns.
 guest() {
 	create "$@"
-	wait_for 40 "$1 is up" says "$1" 'GUEST UP'
+	wait_for 90 "$1 is up" says "$1" 'GUEST UP'
 }
 
 # create NAME JOB SECONDS LINES...: the same, as soon as xl has made it.

@@ -1,6 +1,6 @@
 # Who feels a death: a guest beside another one whose stub is killed in a loop, each with a stub of its own, and then both served by
 # one (as a classic dom0 does). Quiet windows and windows with kills take turns.
-# limit: 290 s
+# limit: 500 s
 . /cases/functions.sh
 windows=$(number windows 5)
 
@@ -33,7 +33,7 @@ window() { # NAME: in guest b; what is killed meanwhile is the stub of a
 
 measure() { # PLACEMENT
 	start_world --placement "$1"
-	begin a load 200
+	begin a load 480
 	begin b shell 0
 	victim=$(xl domid a) killed=0
 	tell b "stty -echo"

@@ -1,7 +1,7 @@
 # What xen-blkfront and we agree on, by its own account, and what then happens on the data path: pages mapped once and not again, or
 # copied. One guest with persistent grants, two queues and requests of 256 segments, on a file, a device with sectors of 4096 bytes and a
 # read-only disk; a death when the host lets next to nothing be mapped; one without persistent grants, with rings of 16 pages.
-# limit: 240 s
+# limit: 300 s
 . /cases/functions.sh
 
 feature() { # GUEST DISK WORD...: what the guest says of it
