@@ -147,7 +147,7 @@ int netfront_poll(struct netfront_queue *q)
 		return -EPEER;
 	}
 	publish(q);
-	fe_sleep_looked(&q->sleep, event, taken || waiting || q->got);
+	fe_sleep_looked(&q->sleep, event, waiting || q->got);
 	q->got = false;
 	return taken || waiting;
 }

@@ -210,6 +210,7 @@ int netfront_tx_take(struct netfront_queue *q)
 		if (take_one(q, netif_front_tx_answer(&q->tx, q->tx.taken)))
 			return -EPEER;
 		q->tx.taken++;
+		q->got = true;
 	}
 	store_relaxed(&q->busy, q->tx.published - q->tx.taken);
 	return n;
