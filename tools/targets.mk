@@ -33,7 +33,7 @@ help:
 	@echo 'make check-san  the tests again under AddressSanitizer+UBSan and under ThreadSanitizer'
 	@echo 'make fuzz       every decoder of foreign bytes under libFuzzer, FUZZ_SECONDS=30 each'
 	@echo 'make bench      measures everything and writes the tables of docs/benchmarks.md; bench-NAME: one of them'
-	@echo 'make chaos      real processes killed at random, KILLS=10000 for each of three parts (200: some minutes), SEED='
+	@echo 'make chaos      real processes killed at random, KILLS=10000 for each of four parts (200: some minutes), SEED=; net-campaign: vifs alone'
 	@echo 'make model      the models in tests/model, to the end with Spin (make model-long: larger sizes)'
 	@echo 'make store-compare  random operations on two stores, one of them killed and restarted'
 	@echo 'make fail       the k-th failing call in a stub, the supervisor, the store; STEP=1 TRIES=9999: all of them'

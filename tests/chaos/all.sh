@@ -1,12 +1,12 @@
 #!/bin/bash
 # all.sh RESULTS - every part of the chaos, its table on the screen and in build/chaos-report, a line for each in RESULTS, as
-# tests/run writes them. KILLS= for each part (10000), SEED=, PARTS="kills mixed slow".
+# tests/run writes them. KILLS= for each part (10000), SEED=, PARTS="kills mixed slow net".
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 export KILLS=${KILLS:-10000} SEED=${SEED:-$((RANDOM * 32768 + RANDOM))}
 status=0
 : >build/chaos-report
-for part in ${PARTS:-kills mixed slow}; do
+for part in ${PARTS:-kills mixed slow net}; do
 	printf '== chaos: %s\n' "$part" | tee -a build/chaos-report
 	timeout -k 30 $((KILLS + 200)) "tests/chaos/$part.sh" 2>&1 | tee -a build/chaos-report
 	rc=${PIPESTATUS[0]}

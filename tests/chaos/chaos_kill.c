@@ -1,4 +1,4 @@
-/* chaos_kill - kills the processes of a local world with one disk, at random moments, again and again.
+/* chaos_kill - kills the processes of a local world with one disk, or a few devices, at random moments, again and again.
  *
  *   chaos_kill RUNTIME_DIR KILLS SEED [name=value ...]
  *
@@ -11,9 +11,11 @@
  *   faults=PERCENT  of the kills of stubs by SIGSEGV, SIGABRT, or SIGSTOP, a hang, instead of SIGKILL (0)
  *   calm=N          requests that must have been answered between two of those (256): a request that is there at five deaths
  *                   by a stub's own fault is to be answered with an error
+ *   stub=NAME       the stubs' program (bulkhead-blk)
  *
  * What is done, and when, follows from SEED; what it meets does not: time is real. A kill counts when its victim, alive just
- * before, has died of it. Prints "name=value" lines. Exit 0, also when it ended early; 1: the disk did not come up again.
+ * before, has died of it. Prints "name=value" lines; stubs_of_N: of domain N's devices. Exit 0, also when it ended early; 1: a device
+ * did not come up again.
  */
 #include "ring/base/base.h"
 #include "ring/base/err.h"
@@ -46,7 +48,8 @@ static unsigned knob[KNOBS] = {1, 40, 25, 10, 5, 0, 0, 0, 0, 256, 3600};
 
 enum kind { KILL, SEGV, ABRT, STOP, IN_RESUME, OF_STANDBY, OF_SUPER, OF_STORE, KINDS };
 static const char *const kind_name[] = {"stub_kill", "stub_segv", "stub_abrt", "stub_stop", "in_resume", "standby", "super", "store"};
-static uint64_t count[KINDS], killed;
+#define DOMAINS 16u
+static uint64_t count[KINDS], killed, stubs_of[DOMAINS];
 
 struct daemon {
 	const char *name;
@@ -56,7 +59,10 @@ struct daemon {
 };
 static struct daemon super = {.name = VICTIM_SUPER, .kind = OF_SUPER}, store = {.name = VICTIM_STORE, .kind = OF_STORE};
 
+#define DEVICES 8
 static struct victims world;
+static struct ctl_dev devices[DEVICES]; /* as they were at the last look */
+static int ndevices;
 static uint64_t rng, faulty_at; /* faulty_at: requests at the last death by own fault */
 
 static unsigned rnd(unsigned below)
@@ -77,31 +83,42 @@ static void nap(uint64_t ns)
 	ppoll(NULL, 0, &t, NULL);
 }
 
-static bool settle(struct shot *s, enum kind kind)
+static void has_died(enum kind kind, const struct ctl_dev *dev)
+{
+	count[kind]++;
+	killed++;
+	if (dev && kind <= IN_RESUME && dev->domid < DOMAINS)
+		stubs_of[dev->domid]++;
+}
+
+/* dev: whose stub it was; NULL: it was none. */
+static bool settle(struct shot *s, enum kind kind, const struct ctl_dev *dev)
 {
 	if (!victims_settle(s, s->signal == SIGSTOP ? HANG_MS : DEATH_MS))
 		return false;
-	count[kind]++;
-	killed++;
+	has_died(kind, dev);
 	return true;
 }
 
-/* A device with a stub. up: that serves, else in any state. False: none came in time. */
+/* One of the devices, with a stub. up: that serves, else in any state. False: none came in time. */
 static bool wait_stub(struct ctl_dev *dev, bool up)
 {
 	uint64_t until = lived_now() + UP_NS;
+	unsigned which = rnd(DEVICES);
 	int rc;
 
 	for (;;) {
-		rc = victims_status(&world, dev);
-		if (!rc && dev->pid && (!up || dev->state == CTL_UP || dev->state == CTL_FENCING))
+		rc = ndevices = victims_status(&world, devices, DEVICES);
+		if (rc > 0)
+			*dev = devices[which % (unsigned)rc];
+		if (rc > 0 && dev->pid && (!up || dev->state == CTL_UP || dev->state == CTL_FENCING))
 			return true;
 		if (lived_now() > until)
 			break;
 		nap(NS_PER_MS);
 	}
 	fprintf(stderr, "chaos_kill: no stub for %u s: %s %s\n", (unsigned)(UP_NS / NS_PER_S),
-		rc ? err_str(rc) : ctl_state_name((enum ctl_state)dev->state), rc ? "" : dev->text);
+		rc < 0 ? err_str(rc) : rc == 0 ? "no device" : ctl_state_name((enum ctl_state)dev->state), rc > 0 ? dev->text : "");
 	return false;
 }
 
@@ -129,23 +146,28 @@ static bool kill_successor(const struct ctl_dev *dev)
 	uint64_t until = clock_now() + SEARCH_NS;
 	struct shot s = {.pidfd = -1};
 	bool ask = chance(50);
-	pid_t pid;
+	pid_t pid, not[2 * DEVICES + 1] = {dev->pid};
+	unsigned n = 1;
 
+	for (int i = 0; i < ndevices; i++)
+		if (devices[i].domid != dev->domid || devices[i].devid != dev->devid) {
+			not[n++] = devices[i].pid;
+			not[n++] = devices[i].standby_pid;
+		}
 	do {
-		pid = victims_find(&world, VICTIM_STUB, dev->pid);
-	} while (!victims_aim(&s, pid, VICTIM_STUB) && clock_now() < until);
+		pid = victims_find(&world, world.stub, not, n);
+	} while (!victims_aim(&s, pid, world.stub) && clock_now() < until);
 	if (s.pidfd < 0)
 		return false;
 	if (!ask)
-		return victims_fire(&s, SIGKILL) && settle(&s, IN_RESUME);
+		return victims_fire(&s, SIGKILL) && settle(&s, IN_RESUME, dev);
 	if (victims_ask_kill(&world, dev, SIGKILL)) {
 		close(s.pidfd);
 		return false;
 	}
 	if (!victims_settle(&s, 100)) /* the supervisor may have meant the first one */
 		return false;
-	count[IN_RESUME]++;
-	killed++;
+	has_died(IN_RESUME, dev);
 	return true;
 }
 
@@ -156,7 +178,7 @@ static void kill_stub(const struct ctl_dev *dev)
 	int signal;
 	enum kind kind = choose_signal(dev, &signal);
 
-	if (!victims_aim(&s, dev->pid, VICTIM_STUB) || !victims_fire(&s, signal))
+	if (!victims_aim(&s, dev->pid, world.stub) || !victims_fire(&s, signal))
 		return;
 	if (burst && signal != SIGSTOP) {
 		nap(rnd(BURST_NS));
@@ -165,23 +187,23 @@ static void kill_stub(const struct ctl_dev *dev)
 			kill_successor(dev);
 		}
 	}
-	settle(&s, kind);
+	settle(&s, kind, dev);
 }
 
 static void kill_standby(const struct ctl_dev *dev, bool stub_too)
 {
 	struct shot stub = {.pidfd = -1}, spare;
 
-	if (!victims_aim(&spare, dev->standby_pid, VICTIM_STUB))
+	if (!victims_aim(&spare, dev->standby_pid, world.stub))
 		return;
 	if (stub_too)
-		victims_aim(&stub, dev->pid, VICTIM_STUB);
+		victims_aim(&stub, dev->pid, world.stub);
 	if (stub.pidfd >= 0)
 		victims_fire(&stub, SIGKILL);
 	if (victims_fire(&spare, SIGKILL))
-		settle(&spare, OF_STANDBY);
+		settle(&spare, OF_STANDBY, NULL);
 	if (stub.pidfd >= 0)
-		settle(&stub, KILL);
+		settle(&stub, KILL, dev);
 }
 
 /* Aims at a daemon, if it is time. */
@@ -194,7 +216,7 @@ static bool aim_daemon(struct daemon *d, struct shot *s)
 		d->lately = 0;
 	if (d->lately >= DAEMON_BURST)
 		return false;
-	if (!victims_aim(s, victims_find(&world, d->name, 0), d->name))
+	if (!victims_aim(s, victims_find(&world, d->name, NULL, 0), d->name))
 		return false;
 	d->lately++;
 	d->last = now;
@@ -206,7 +228,7 @@ static void kill_daemon(struct daemon *d)
 	struct shot s;
 
 	if (aim_daemon(d, &s) && victims_fire(&s, SIGKILL))
-		settle(&s, d->kind);
+		settle(&s, d->kind, NULL);
 }
 
 /* Supervisor, store and stub, in an order of chance. */
@@ -218,12 +240,12 @@ static void kill_all(const struct ctl_dev *dev)
 
 	aim_daemon(&super, &s[0]);
 	aim_daemon(&store, &s[1]);
-	victims_aim(&s[2], dev->pid, VICTIM_STUB);
+	victims_aim(&s[2], dev->pid, world.stub);
 	for (unsigned i = 0; i < 3; i++)
 		if (s[(first + i) % 3].pidfd >= 0)
 			victims_fire(&s[(first + i) % 3], SIGKILL);
 	for (unsigned i = 0; i < 3; i++)
-		settle(&s[i], kind[i]);
+		settle(&s[i], kind[i], kind[i] == KILL ? dev : NULL);
 }
 
 static void step(const struct ctl_dev *dev)
@@ -246,8 +268,12 @@ static void step(const struct ctl_dev *dev)
 
 /* ---- */
 
-static void set(const char *arg, pid_t *load)
+static void set(const char *arg, pid_t *load, const char **stub)
 {
+	if (strncmp(arg, "stub=", 5) == 0) {
+		*stub = arg + 5;
+		return;
+	}
 	if (sscanf(arg, "while=%d", load) == 1 || sscanf(arg, "pause=%u,%u", &knob[PAUSE_MIN], &knob[PAUSE_MAX]) == 2)
 		return;
 	for (unsigned i = BURST; i < KNOBS; i++) {
@@ -288,6 +314,7 @@ static bool run(uint64_t kills, int load)
 
 int main(int argc, char **argv)
 {
+	const char *stub = "bulkhead-blk";
 	pid_t load_pid = 0;
 	int load = -1, rc;
 	bool ok;
@@ -299,10 +326,10 @@ int main(int argc, char **argv)
 	log_init("chaos_kill", LOG_LVL_WARN);
 	rng = strtoull(argv[3], NULL, 0);
 	for (int i = 4; i < argc; i++)
-		set(argv[i], &load_pid);
+		set(argv[i], &load_pid, &stub);
 	rc = lived_start();
 	if (!rc)
-		rc = victims_open(&world, argv[1]);
+		rc = victims_open(&world, argv[1], stub);
 	if (rc) {
 		fprintf(stderr, "chaos_kill: %s: %s\n", argv[1], err_str(rc));
 		return EXIT_USAGE;
@@ -313,6 +340,9 @@ int main(int argc, char **argv)
 	printf("kills=%llu\n", (unsigned long long)killed);
 	for (unsigned i = 0; i < KINDS; i++)
 		printf("%s=%llu\n", kind_name[i], (unsigned long long)count[i]);
+	for (unsigned i = 0; i < DOMAINS; i++)
+		if (stubs_of[i])
+			printf("stubs_of_%u=%llu\n", i, (unsigned long long)stubs_of[i]);
 	victims_close(&world);
 	return ok ? 0 : 1;
 }

@@ -1,8 +1,8 @@
 #!/bin/bash
 # Chaos, part 1: SIGKILL of stub and standby at random moments, and again within 2 ms, so that it hits the resume; each engine,
 # with a standby and by plain restart, one and two queues. Loads: the recorder, and fio through nbdkit.
-# shellcheck source=tests/chaos/campaign.sh
-. "$(dirname "$0")/campaign.sh"
+# shellcheck source=tests/chaos/disks.sh
+. "$(dirname "$0")/disks.sh"
 need fio nbdkit
 
 anew

@@ -1,8 +1,8 @@
 #!/bin/bash
 # Chaos, part 2: everything at once, by chance: SIGKILL, SIGSEGV, SIGABRT and SIGSTOP (a hang) to stubs, SIGKILL to standbys, to
 # the supervisor, to the store, and to all of them together; connections made anew meanwhile.
-# shellcheck source=tests/chaos/campaign.sh
-. "$(dirname "$0")/campaign.sh"
+# shellcheck source=tests/chaos/disks.sh
+. "$(dirname "$0")/disks.sh"
 need fio nbdkit
 
 truncate -s 64M "$T/a.img"

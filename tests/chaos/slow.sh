@@ -2,8 +2,8 @@
 # Chaos, part 3: on storage that is slow and reorders (tests/tools/slowfs.c), so that the writes of dead generations are still
 # on their way when their successors serve: none may land over newer data. With SQPOLL, and with threads, a process is gone
 # only when its writes have landed; without SQPOLL it is the fence alone that holds them apart: that variant shows its need.
-# shellcheck source=tests/chaos/campaign.sh
-. "$(dirname "$0")/campaign.sh"
+# shellcheck source=tests/chaos/disks.sh
+. "$(dirname "$0")/disks.sh"
 
 if ! [ -r /dev/fuse ] || ! [ -w /dev/fuse ]; then skip "/dev/fuse cannot be used here"; fi
 need fusermount3

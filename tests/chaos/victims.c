@@ -13,12 +13,12 @@
 #include <sys/pidfd.h>
 #include <unistd.h>
 
-int victims_open(struct victims *v, const char *dir)
+int victims_open(struct victims *v, const char *dir, const char *stub)
 {
 	char path[PATH_MAX], text[32] = "";
 	FILE *f;
 
-	*v = (struct victims){.dir = dir, .ctl = -1};
+	*v = (struct victims){.dir = dir, .stub = stub, .ctl = -1};
 	snprintf(path, sizeof(path), "%s/keep.pid", dir);
 	f = fopen(path, "re");
 	if (!f)
@@ -45,9 +45,9 @@ static int connect_ctl(struct victims *v)
 	return v->ctl < 0 ? v->ctl : 0;
 }
 
-int victims_status(struct victims *v, struct ctl_dev *dev)
+int victims_status(struct victims *v, struct ctl_dev *dev, int max)
 {
-	struct ctl_dev *all;
+	struct ctl_dev *all = NULL;
 	struct ctl_reply r;
 	int n = connect_ctl(v);
 
@@ -57,10 +57,11 @@ int victims_status(struct victims *v, struct ctl_dev *dev)
 		disconnect(v);
 		return n;
 	}
+	n = MIN(n, max);
 	if (n > 0)
-		*dev = all[0];
+		memcpy(dev, all, (size_t)n * sizeof(*dev));
 	free(all);
-	return n > 0 ? 0 : -ENOENT;
+	return n;
 }
 
 int victims_ask_kill(struct victims *v, const struct ctl_dev *dev, int signal)
@@ -74,8 +75,18 @@ int victims_ask_kill(struct victims *v, const struct ctl_dev *dev, int signal)
 
 struct search {
 	const char *name;
-	pid_t but, found;
+	const pid_t *but;
+	unsigned n;
+	pid_t found;
 };
+
+static bool among(pid_t pid, const pid_t *list, unsigned n)
+{
+	while (n > 0)
+		if (list[--n] == pid)
+			return true;
+	return false;
+}
 
 static void look_at(pid_t pid, void *arg)
 {
@@ -83,16 +94,16 @@ static void look_at(pid_t pid, void *arg)
 	char name[32];
 
 	procs_name(pid, name, sizeof(name));
-	if (pid != s->but && strcmp(name, s->name) == 0)
+	if (strcmp(name, s->name) == 0 && !among(pid, s->but, s->n))
 		s->found = pid;
 }
 
-pid_t victims_find(struct victims *v, const char *name, pid_t but)
+pid_t victims_find(struct victims *v, const char *name, const pid_t *but, unsigned n)
 {
-	struct search s = {.name = name, .but = but}, super = {.name = VICTIM_SUPER};
+	struct search s = {.name = name, .but = but, .n = n}, super = {.name = VICTIM_SUPER};
 
 	procs_children(v->keeper, look_at, &s);
-	if (s.found || strcmp(name, VICTIM_STUB) != 0)
+	if (s.found || strcmp(name, v->stub) != 0)
 		return s.found;
 	procs_children(v->keeper, look_at, &super);
 	if (super.found)

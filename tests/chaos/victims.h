@@ -12,12 +12,12 @@
 #include <stddef.h>
 #include <sys/types.h>
 
-#define VICTIM_STUB  "bulkhead-blk"
 #define VICTIM_SUPER "bulkheadd"
 #define VICTIM_STORE "bulkhead-store"
 
 struct victims {
 	const char *dir;
+	const char *stub; /* name of the stubs' program */
 	pid_t keeper;
 	int ctl; /* the supervisor's socket; -1: not connected */
 };
@@ -29,17 +29,17 @@ struct shot {
 	int signal;
 };
 
-/* 0; negative: no world runs in dir (kept). */
-int victims_open(struct victims *v, const char *dir);
+/* 0; negative: no world runs in dir (kept, as stub is). */
+int victims_open(struct victims *v, const char *dir, const char *stub);
 void victims_close(struct victims *v);
 
-/* What the supervisor says of the first device; connects again when it must. 0, -ENOENT (no device), or why it does not answer. */
-int victims_status(struct victims *v, struct ctl_dev *dev);
+/* What the supervisor says of the devices, in its order: how many, at most max; connects again when it must. Or why it does not answer. */
+int victims_status(struct victims *v, struct ctl_dev *dev, int max);
 /* Asks the supervisor to kill (recovery/ctl/ctl_wire.h: CTL_KILL). */
 int victims_ask_kill(struct victims *v, const struct ctl_dev *dev, int signal);
 
-/* A living child with this name, of the keeper (daemons) or of keeper and supervisor (stubs), but not `but`; 0: none. */
-pid_t victims_find(struct victims *v, const char *name, pid_t but);
+/* A living child with this name, of the keeper (daemons) or of keeper and supervisor (stubs), but none of n in `but`; 0: none. */
+pid_t victims_find(struct victims *v, const char *name, const pid_t *but, unsigned n);
 /* Takes hold of pid, if it is alive and has that name. False: not so, and shot->pidfd is -1. */
 bool victims_aim(struct shot *s, pid_t pid, const char *name);
 /* Sends the signal. False: it was dead already. */
