@@ -34,7 +34,7 @@ attach() { # pair|tap [options of attach]
 	shift
 	for vm in A B; do
 		i=$((i + 1))
-		options=(mac=00:16:3e:00:00:0$i,bridge=br0)
+		options=("mac=00:16:3e:00:00:0$i,bridge=br0")
 		[ "$kind" = tap ] || options=(params=pair:wire)
 		bh attach $vm vif "${options[@]}" "$@" >/dev/null || fail "attach $vm"
 	done
@@ -158,7 +158,8 @@ if [ "$(id -u)" = 0 ] && [ -e /dev/net/tun ]; then
 	ip link set lo up
 	# Nothing but the test's own packets is to pass a tap.
 	sysctl -qw net.ipv6.conf.all.disable_ipv6=1 net.ipv6.conf.default.disable_ipv6=1
-	ip link add br0 type bridge mcast_snooping 0 && ip link set br0 up || skip "no bridges here"
+	ip link add br0 type bridge mcast_snooping 0 || skip "no bridges here"
+	ip link set br0 up
 	at_exit guests_down
 	VARIANTS+=("taps, standby, 2 queues" "taps, plain" "taps, mixed" "TCP, standby" "TCP, plain, 2 queues" "TCP, mixed")
 fi
