@@ -3,7 +3,7 @@
 .DEFAULT_GOAL := all
 RESULTS := $(B)/results
 E2E := $(sort $(wildcard tests/e2e/*.sh))
-E2E := $(filter-out tests/e2e/functions.sh,$(E2E))
+E2E := $(filter-out %functions.sh,$(E2E))
 # What a sanitizer's build leaves out. ThreadSanitizer knows no fences, by which the two ends of a ring go: some tests have both of
 # them in one process. The crash tests have one thread, so it has nothing to look at; the long ones run without AddressSanitizer
 # too, as does the simulator, whose threads are coroutines.
@@ -27,7 +27,7 @@ tests: $(TOOLS)
 
 help:
 	@echo 'make            build everything into build/VARIANT/{bin,lib}'
-	@echo 'make demo       install what is missing, build, and show the main job: two disks, one dying (under a minute)'
+	@echo 'make demo       install what is missing, build, and show the main job: disks and network go on while their backends die (about a minute)'
 	@echo 'make check      install what is missing, build, run every test that needs no real Xen (under 10 minutes)'
 	@echo 'make quick      the part of the tests that takes a minute: lint, unit, conformance'
 	@echo 'make check-san  the tests again under AddressSanitizer+UBSan and under ThreadSanitizer'

@@ -2,42 +2,21 @@
 # Two domains on a bridge, each with its interface in a network namespace: ping and a TCP stream go on while their stubs are killed;
 # nothing is left behind when they are detached.
 . "$(dirname "$0")/functions.sh"
-[ "$(id -u)" = 0 ] || skip "taps and namespaces need root"
-[ -e /dev/net/tun ] || skip "no /dev/net/tun"
-need jq ip ping iperf3
-ip netns add "bh-try-$$" 2>/dev/null || skip "no network namespaces here"
-ip netns del "bh-try-$$"
+. "$(dirname "$0")/net_functions.sh"
+WHY=$(net_missing)
+[ -z "$WHY" ] || skip "$WHY"
 KILLS=${KILLS:-10}
-BR=bhbr$$
-N=bhn$$
 
 world_up
-ip link add "$BR" type bridge 2>/dev/null || skip "no bridges here"
-at_exit "ip link del $BR"
-ip link set "$BR" up
-i=0
-for vm in A B; do
-	i=$((i + 1))
-	bh create $vm || fail "create"
-	bh attach $vm vif mac=00:16:3e:00:00:0$i,bridge=$BR || fail "attach"
-	ip netns add $N$vm
-	at_exit "ip netns del $N$vm"
-	"$BUILD/bin/bulkhead-netfront" --domain $vm --netns $N$vm --tap eth0 tap >"$T/front.$vm" 2>&1 &
-	at_exit "kill $! 2>/dev/null"
-	wait_for 10 "connection of $vm" state_is $vm vif0 up
-	wait_for 10 "interface of $vm" ip -n $N$vm link show eth0
-	ip -n $N$vm addr add 198.18.0.$i/24 dev eth0
-	ip -n $N$vm link set eth0 up
-	ip -n $N$vm link set lo up
-done
-wait_for 10 "ping" ip netns exec ${N}A ping -c 1 -W 1 198.18.0.2
+net_bridge
+net_guest A 1 "bridge=$BR"
+net_guest B 2 "bridge=$BR"
+wait_for 10 "ping" ns A ping -c 1 -W 1 198.18.0.2
 
-ip netns exec ${N}B iperf3 -s -1 >"$T/server" 2>&1 &
-at_exit "kill $! 2>/dev/null"
-wait_for 5 "server" sh -c "ip netns exec ${N}B ss -ltn | grep -q 5201"
-ip netns exec ${N}A ping -q -i 0.01 -w 4 198.18.0.2 >"$T/ping" 2>&1 &
+net_server B
+ns A ping -q -i 0.01 -w 4 198.18.0.2 >"$T/ping" 2>&1 &
 ping=$!
-ip netns exec ${N}A iperf3 -c 198.18.0.2 -t 3 -J >"$T/iperf" 2>&1 &
+ns A iperf3 -c 198.18.0.2 -t 3 -J >"$T/iperf" 2>&1 &
 iperf=$!
 killed=0
 while [ $killed -lt "$KILLS" ] && kill -0 $iperf 2>/dev/null; do
