@@ -360,6 +360,14 @@ static struct hv_port *bound(struct world *w, struct hv_port *fe)
 	return be;
 }
 
+/* Whether an event comes, of a port that has just been unmasked: on Xen it is another CPU's interrupt that brings it. */
+static bool arrives(struct hv_port *p)
+{
+	struct pollfd f = {.fd = hv_port_fd(p), .events = POLLIN};
+
+	return poll(&f, 1, 200) == 1;
+}
+
 static void events_reach_the_other_end_once(void **state)
 {
 	struct world *w = *state;
@@ -374,7 +382,7 @@ static void events_reach_the_other_end_once(void **state)
 	assert_true(pending(w, be, true));
 	assert_false(pending(w, fe, false));
 	assert_int_equal(hv_port_clear(be), 1); /* three were one, or two where ports are masked */
-	if (P->shared)
+	if (P->shared && arrives(be))
 		hv_port_clear(be);
 	assert_int_equal(hv_port_clear(be), 0);
 	assert_false(pending(w, be, false));
