@@ -92,6 +92,8 @@ int tap_make(const struct tap_conf *c, int *fd, char *err, size_t size)
 	}
 	if (rc)
 		n--;
+	else if (c->index && if_nametoindex(c->name) != c->index)
+		rc = -ESTALE; /* what was made by this goes with its descriptors */
 	else
 		rc = set_tap(c, fd[0]);
 	if (!rc)

@@ -21,6 +21,7 @@ struct tap_conf {
 	unsigned txqueuelen;	 /* packets that each queue holds while nobody reads; 0: the kernel's default */
 	unsigned mtu;		 /* 0: as it is */
 	uid_t owner;		 /* may attach to it without rights; 0: nobody */
+	unsigned index;		 /* the interface that has the name must be this one, or -ESTALE; 0: any, or none yet */
 };
 
 /* Makes it, or takes the one that is there, and attaches queues to it: fd[0..queues-1]. Nobody may have a queue of it already, or

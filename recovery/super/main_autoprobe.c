@@ -1,4 +1,4 @@
-/* bulkhead-autoprobe: what the kernel's own binding of backends did, for every device but Bulkhead's disks.
+/* bulkhead-autoprobe: what the kernel's own binding of backends did, for every device but Bulkhead's disks and vifs.
  *
  * While it runs, /sys/bus/xen-backend/drivers_autoprobe is 0, and it gives each device without a driver to drivers_probe,
  * when the device or the driver appears and at its own start. A process of its own, because the kernel's probe of a device waits for
@@ -9,6 +9,7 @@
 #include "ring/os/loop.h"
 #include "ring/os/xen_host.h"
 #include "xenstore-glue/bus/vbd_keys.h"
+#include "xenstore-glue/bus/vif_keys.h"
 #include "xenstore-glue/client/xs_sync.h"
 
 #include <dirent.h>
@@ -28,12 +29,14 @@
 
 #define LATER_NS (500 * NS_PER_MS) /* look again: a store that was away, an event that was lost */
 
-static const char usage[] = "Usage: bulkhead-autoprobe [--runtime-dir DIR] [--disks all|marked] [--log-level LEVEL]\n"
-			    "Binds the kernel's drivers to Xen's backend devices, except to Bulkhead's disks, until SIGTERM.\n";
+static const char usage[] = "Usage: bulkhead-autoprobe [--runtime-dir DIR] [--disks all|marked] [--vifs all|marked]\n"
+			    "                          [--log-level LEVEL]\n"
+			    "Binds the kernel's drivers to Xen's backend devices, except to Bulkhead's disks and vifs, until SIGTERM.\n";
 
 struct probing {
 	struct loop *loop;
-	struct xsc *xs; /* NULL: all disks are Bulkhead's */
+	struct xsc *xs; /* NULL: all disks and vifs are Bulkhead's */
+	bool disks_marked, vifs_marked;
 	struct loop_fd events;
 	struct loop_timer later;
 	bool asked; /* to look, while looking */
@@ -57,19 +60,23 @@ static int put(const char *file, const char *text)
 /* 1: Bulkhead's; 0: not; or the store's error. "vbd-1-51712" is backend/vbd/1/51712. */
 static int is_ours(struct probing *p, const char *device)
 {
-	char node[XS_PATH_SIZE], script[256] = "";
+	char node[XS_PATH_SIZE], script[256] = "", kind[4] = "";
 	unsigned domid, devid;
+	bool disk;
 	int rc;
 
-	if (sscanf(device, "vbd-%u-%u", &domid, &devid) != 2)
+	if (sscanf(device, "%3[a-z]-%u-%u", kind, &domid, &devid) != 3)
 		return 0;
-	if (!p->xs)
+	disk = strcmp(kind, "vbd") == 0;
+	if (!disk && strcmp(kind, "vif") != 0)
+		return 0;
+	if (disk ? !p->disks_marked : !p->vifs_marked)
 		return 1;
-	snprintf(node, sizeof(node), "backend/vbd/%u/%u/script", domid, devid);
+	snprintf(node, sizeof(node), "backend/%s/%u/%u/script", kind, domid, devid);
 	rc = xsc_sync_read(p->xs, node, script, sizeof(script));
 	if (rc && rc != -ENOENT)
 		return rc;
-	return vbd_marked(script);
+	return disk ? vbd_marked(script) : vif_marked(script);
 }
 
 static void look_due(struct loop_timer *t);
@@ -144,9 +151,9 @@ static void on_term(int signo, void *arg)
 	loop_stop((struct loop *)arg);
 }
 
-static int run(bool only_marked)
+static int run(bool disks_marked, bool vifs_marked)
 {
-	struct probing p = {0};
+	struct probing p = {.disks_marked = disks_marked, .vifs_marked = vifs_marked};
 	char path[256];
 	struct xsc_cfg cfg = {.path = path};
 	int rc = put("drivers_autoprobe", "0");
@@ -158,9 +165,9 @@ static int run(bool only_marked)
 	if (!rc)
 		rc = loop_signal(p.loop, SIGINT, on_term, p.loop);
 	cfg.loop = p.loop;
-	if (!rc && only_marked)
+	if (!rc && (disks_marked || vifs_marked))
 		rc = xsc_path(NULL, path, sizeof(path));
-	if (!rc && only_marked)
+	if (!rc && (disks_marked || vifs_marked))
 		rc = xsc_open(&cfg, &p.xs);
 	if (!rc)
 		rc = listen_to_kernel(&p);
@@ -180,17 +187,18 @@ static int run(bool only_marked)
 int main(int argc, char **argv)
 {
 	static const struct option longopts[] = {
-		{"runtime-dir", required_argument, NULL, 'd'}, {"disks", required_argument, NULL, 'k'},
+		{"runtime-dir", required_argument, NULL, 'd'}, {"disks", required_argument, NULL, 'k'}, {"vifs", required_argument, NULL, 'v'},
 		{"log-level", required_argument, NULL, 'l'},   {"help", no_argument, NULL, 'h'},
 		{NULL, 0, NULL, 0},
 	};
-	bool only_marked = false;
+	bool disks_marked = false, vifs_marked = false;
 	int c, level = LOG_LVL_INFO;
 
 	while ((c = getopt_long(argc, argv, "h", longopts, NULL)) != -1) {
 		switch (c) {
 		case 'd': break; /* the keeper gives it to all */
-		case 'k': only_marked = strcmp(optarg, "marked") == 0; break;
+		case 'k': disks_marked = strcmp(optarg, "marked") == 0; break;
+		case 'v': vifs_marked = strcmp(optarg, "marked") == 0; break;
 		case 'l': level = log_level_parse(optarg); break;
 		case 'h': fputs(usage, stdout); return EXIT_DONE;
 		default: fputs(usage, stderr); return EXIT_USAGE;
@@ -199,5 +207,5 @@ int main(int argc, char **argv)
 	log_init("bulkhead-autoprobe", level < 0 ? LOG_LVL_INFO : (enum log_level)level);
 	signal(SIGPIPE, SIG_IGN);
 	prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0); /* the next keeper starts one of its own; what was set stays */
-	return run(only_marked);
+	return run(disks_marked, vifs_marked);
 }

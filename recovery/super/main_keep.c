@@ -89,16 +89,18 @@ static struct serv *add(struct world *w, const char *name, bool vital)
 
 static bool local_provider(const struct options *o) { return strcmp(o->provider, "local") == 0; }
 
-/* bulkheadd's option --disks is another program's as well. */
-static const char *disks_of(const struct options *o)
+/* bulkheadd's options --disks and --vifs are another program's as well. */
+static const char *given(const struct options *o, const char *name, const char *absent)
 {
+	size_t n = strlen(name);
+
 	for (char **a = o->rest; *a; a++) {
-		if (strncmp(*a, "--disks=", 8) == 0)
-			return *a + 8;
-		if (strcmp(*a, "--disks") == 0 && a[1])
+		if (strncmp(*a, name, n) == 0 && (*a)[n] == '=')
+			return *a + n + 1;
+		if (strcmp(*a, name) == 0 && a[1])
 			return a[1];
 	}
-	return "all";
+	return absent;
 }
 
 static void plan_autoprobe(struct world *w, const struct options *o)
@@ -106,9 +108,11 @@ static void plan_autoprobe(struct world *w, const struct options *o)
 	struct serv *v = add(w, "bulkhead-autoprobe", false);
 
 	v->argv[3] = "--disks";
-	v->argv[4] = disks_of(o);
-	v->argv[5] = "--log-level";
-	v->argv[6] = o->level;
+	v->argv[4] = given(o, "--disks", "all");
+	v->argv[5] = "--vifs";
+	v->argv[6] = given(o, "--vifs", v->argv[4]);
+	v->argv[7] = "--log-level";
+	v->argv[8] = o->level;
 }
 
 static int plan(struct world *w, const struct options *o)

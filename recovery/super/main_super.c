@@ -8,6 +8,7 @@
 #include "ring/os/slice.h"
 #include "ring/os/xen_host.h"
 #include "xenstore-glue/bus/vbd_keys.h"
+#include "xenstore-glue/bus/vif_keys.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -25,6 +26,7 @@ static const char usage[] =
 	"  --libexec DIR          where bulkhead-blk is (default: beside this program)\n"
 	"  --provider auto|local|xen\n"
 	"  --disks all|marked     which disks are ours: all, or those with script=" VBD_SCRIPT " (beside the kernel's backend)\n"
+	"  --vifs all|marked      the same for network interfaces, script=" VIF_SCRIPT " (default: as --disks)\n"
 	"  --placement per-device|per-vm|monolithic\n"
 	"  --standby yes|no       a warm standby for each stub (default yes; a disk's own option standby= comes first)\n"
 	"  --hang-ms N            a worker that neither moves nor answers for twice this time is hung (default 50)\n"
@@ -56,14 +58,21 @@ static int choice(const char *text, const char *const *names)
 }
 
 static const char *const placements[] = {"per-device", "per-vm", "monolithic", NULL};
-static const char *const disks[] = {"all", "marked", NULL};
+static const char *const whose[] = {"all", "marked", NULL};
 static const char *const yes_no[] = {"no", "yes", NULL};
 static const char *const providers[] = {"auto", "local", "xen", NULL};
 
-enum { OPT_DIR = 1, OPT_LIBEXEC, OPT_PROVIDER, OPT_DISKS, OPT_PLACEMENT, OPT_STANDBY, OPT_HANG, OPT_UID, OPT_LEVEL };
+enum { OPT_DIR = 1, OPT_LIBEXEC, OPT_PROVIDER, OPT_DISKS, OPT_VIFS, OPT_PLACEMENT, OPT_STANDBY, OPT_HANG, OPT_UID, OPT_LEVEL };
 
-static int take(int c, struct sup_options *o, int *level)
+struct given {
+	struct sup_options o;
+	int disks, vifs; /* 1: only those that are marked; vifs -1: as the disks */
+	int level;
+};
+
+static int take(int c, struct given *g)
 {
+	struct sup_options *o = &g->o;
 	unsigned long v;
 	int i;
 
@@ -74,9 +83,11 @@ static int take(int c, struct sup_options *o, int *level)
 		o->provider = optarg;
 		return choice(optarg, providers) < 0 ? usage_error("--provider:", optarg) : 0;
 	case OPT_DISKS:
-		i = choice(optarg, disks);
-		o->only_marked = i > 0;
-		return i < 0 ? usage_error("--disks:", optarg) : 0;
+		g->disks = choice(optarg, whose);
+		return g->disks < 0 ? usage_error("--disks:", optarg) : 0;
+	case OPT_VIFS:
+		g->vifs = choice(optarg, whose);
+		return g->vifs < 0 ? usage_error("--vifs:", optarg) : 0;
 	case OPT_PLACEMENT:
 		i = choice(optarg, placements);
 		o->placement = (enum sup_placement)i;
@@ -96,20 +107,20 @@ static int take(int c, struct sup_options *o, int *level)
 		o->uid_base = (uint32_t)v;
 		return 0;
 	case OPT_LEVEL:
-		*level = log_level_parse(optarg);
-		return *level < 0 ? usage_error("--log-level:", optarg) : 0;
+		g->level = log_level_parse(optarg);
+		return g->level < 0 ? usage_error("--log-level:", optarg) : 0;
 	default:
 		fputs(usage, stderr);
 		return EXIT_USAGE;
 	}
 }
 
-static int parse(int argc, char **argv, struct sup_options *o, int *level)
+static int parse(int argc, char **argv, struct given *g)
 {
 	static const struct option longopts[] = {
 		{"runtime-dir", required_argument, NULL, OPT_DIR}, {"libexec", required_argument, NULL, OPT_LIBEXEC},
 		{"provider", required_argument, NULL, OPT_PROVIDER}, {"disks", required_argument, NULL, OPT_DISKS},
-		{"placement", required_argument, NULL, OPT_PLACEMENT},
+		{"vifs", required_argument, NULL, OPT_VIFS}, {"placement", required_argument, NULL, OPT_PLACEMENT},
 		{"standby", required_argument, NULL, OPT_STANDBY}, {"hang-ms", required_argument, NULL, OPT_HANG},
 		{"uid-base", required_argument, NULL, OPT_UID}, {"log-level", required_argument, NULL, OPT_LEVEL},
 		{"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0},
@@ -121,8 +132,10 @@ static int parse(int argc, char **argv, struct sup_options *o, int *level)
 			fputs(usage, stdout);
 			exit(EXIT_DONE);
 		}
-		rc = take(c, o, level);
+		rc = take(c, g);
 	}
+	g->o.disks_marked = g->disks > 0;
+	g->o.vifs_marked = g->vifs < 0 ? g->o.disks_marked : g->vifs > 0;
 	return !rc && optind < argc ? usage_error("what is", argv[optind]) : rc;
 }
 
@@ -177,31 +190,34 @@ static void raise_limits(void)
 int main(int argc, char **argv)
 {
 	static char dir[PATH_MAX - 256], libexec[PATH_MAX - 256];
-	struct sup_options o = {.provider = "auto", .standby = true, .hang_ns = 50 * NS_PER_MS, .uid_base = SUP_UID_BASE};
-	int level = LOG_LVL_INFO, rc = parse(argc, argv, &o, &level);
+	struct given g = {.o = {.provider = "auto", .standby = true, .hang_ns = 50 * NS_PER_MS, .uid_base = SUP_UID_BASE},
+			  .vifs = -1,
+			  .level = LOG_LVL_INFO};
+	struct sup_options *o = &g.o;
+	int rc = parse(argc, argv, &g);
 
 	if (rc)
 		return rc;
-	log_init("bulkheadd", (enum log_level)level);
+	log_init("bulkheadd", (enum log_level)g.level);
 	rc = sup_spawn_init();
 	if (!rc)
-		rc = rundir_default(o.dir, dir, sizeof(dir));
+		rc = rundir_default(o->dir, dir, sizeof(dir));
 	if (!rc)
 		rc = rundir_make(dir);
 	if (rc) {
 		fprintf(stderr, "bulkheadd: %s: %s (a directory of your own that nobody else may write is needed)\n", dir, strerror(-rc));
 		return EXIT_USAGE;
 	}
-	if (!o.libexec && rundir_libexec("bulkhead-blk", libexec, sizeof(libexec)) == 0)
-		o.libexec = libexec;
-	if (!o.libexec) {
+	if (!o->libexec && rundir_libexec("bulkhead-blk", libexec, sizeof(libexec)) == 0)
+		o->libexec = libexec;
+	if (!o->libexec) {
 		fprintf(stderr, "bulkheadd: bulkhead-blk is not beside this program: give --libexec DIR\n");
 		return EXIT_USAGE;
 	}
-	o.dir = dir;
-	o.provider = xen_host_provider(o.provider);
+	o->dir = dir;
+	o->provider = xen_host_provider(o->provider);
 	raise_limits();
 	slice_short();
 	signal(SIGPIPE, SIG_IGN);
-	return run(&o);
+	return run(o);
 }

@@ -21,7 +21,8 @@ struct sup_options {
 	const char *libexec;  /* where bulkhead-blk is */
 	const char *provider; /* "local" or "xen" */
 	enum sup_placement placement;
-	bool only_marked;     /* serve only disks whose script is VBD_SCRIPT */
+	bool disks_marked;    /* serve only disks whose script is VBD_SCRIPT, */
+	bool vifs_marked;     /* vifs whose script is VIF_SCRIPT */
 	bool standby;	      /* default of the devices' own option */
 	uint64_t hang_ns;     /* likewise */
 	uint32_t uid_base;

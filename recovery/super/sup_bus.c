@@ -316,12 +316,11 @@ static void ask_script(struct kind *k, uint32_t domid, uint32_t devid)
 	xsc_read(k->bus->xs, 0, node, script_read, n);
 }
 
-/* On Xen vifs are the kernel's, or another's, unless they are marked. */
 static bool must_be_marked(const struct kind *k)
 {
 	const struct sup_options *o = &k->bus->sup->o;
 
-	return o->only_marked || (k->class->type == CONN_VIF && strcmp(o->provider, "xen") == 0);
+	return k->class->type == CONN_VIF ? o->vifs_marked : o->disks_marked;
 }
 
 static void on_scan(enum xenbus_scan_event ev, uint32_t domid, uint32_t devid, void *arg)

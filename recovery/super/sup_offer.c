@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define AGAIN_NS NS_PER_S	   /* a device that can not be offered is looked at again */
 #define SOON_NS NS_PER_MS	   /* one that will be free in a moment */
@@ -55,6 +56,18 @@ void sup_offer_made(struct sup_dev *d, const char *fmt, ...)
 	sup_bus_offer(d);
 	sup_dev_event(d, SUP_EV_OFFERED);
 	sup_note(d, CTL_EV_OFFERED, "%s", what);
+}
+
+void sup_offer_script(const struct sup_dev *d, const char *script, const char *ours, bool found, struct xs_kvs *kvs)
+{
+	const char *slash = strrchr(script, '/');
+	char path[256];
+
+	if (!slash || sup_bus_self(d->sup))
+		return;
+	snprintf(path, sizeof(path), "%.*s/%s", (int)MIN(slash - script, 200), script, ours);
+	if (!found || access(path, X_OK) == 0)
+		xs_kv_set(kvs, "script", "%s", path);
 }
 
 int sup_offer_number(struct spec *sp, const char *key, uint64_t max, uint64_t *v, struct sup_dev *d)

@@ -115,7 +115,8 @@ struct sup_vif {
 	struct vif_offer offer;
 	struct vif_ask ask;
 	struct spec port;     /* the netport's part of params */
-	char tap[16];	      /* it is made; "": not, or no tap is wanted */
+	char tap[16];	      /* it is made; "": not, or no tap is wanted. A toolstack's script may give it another name: */
+	unsigned tap_index;   /* of that interface; 0: not known */
 	uint32_t nfds;
 	int fd[2 * CONN_QUEUES_MAX]; /* a tap's queues; of a pair's wires, one for each queue, both ends */
 	uint32_t side;	      /* of a pair: ours */
@@ -242,6 +243,9 @@ void sup_offer_refused(struct sup_dev *d, bool passes);
 void sup_offer_refused_now(struct sup_dev *d); /* and not looked at again */
 void sup_offer_soon(struct sup_dev *d);
 void sup_offer_made(struct sup_dev *d, const char *fmt, ...) PRINTF_LIKE(2, 3);
+/* Puts ours in the place of the toolstack's script, in its folder (libxl reads the node when it has seen InitWait), so that it says
+ * why a device is refused. found: only if it is there. */
+void sup_offer_script(const struct sup_dev *d, const char *script, const char *ours, bool found, struct xs_kvs *kvs);
 int sup_offer_number(struct spec *sp, const char *key, uint64_t max, uint64_t *v, struct sup_dev *d);
 /* Takes standby=, hang-ms=, poll-us= and the like out of sp. -EINVAL: d->text says why. */
 int sup_offer_options(struct sup_dev *d, struct spec *sp, uint64_t poll_us);

@@ -9,7 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define MAGIC 0x3353444842ull /* "BHDS3" */
+#define MAGIC 0x3453444842ull /* "BHDS4" */
 
 struct file {
 	uint64_t magic, size, sum;

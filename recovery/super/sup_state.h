@@ -47,6 +47,7 @@ struct saved_vif {
 	struct vif_wanted wanted;
 	struct vif_ask ask;
 	char tap[16];	/* its name; "": there is none */
+	uint32_t tap_index;
 	uint32_t side;	/* of a pair */
 	uint32_t stalled;
 };

@@ -40,31 +40,18 @@ static void deposit(struct sup_dev *d)
 
 /* ---- nodes */
 
-/* Our script in the place of the one that the disk came with: libxl reads the node when it has seen InitWait. Xen's own `block`
- * would make a loop device that nobody uses, and fail if the guest has connected before. */
-static void put_script(const struct sup_dev *d, struct xs_kvs *kvs, bool found)
-{
-	const char *script = d->vbd.wanted.script, *slash = strrchr(script, '/');
-	char path[sizeof(d->vbd.wanted.script) + sizeof(VBD_SCRIPT)];
-
-	if (!slash || sup_bus_self(d->sup))
-		return;
-	snprintf(path, sizeof(path), "%.*s/" VBD_SCRIPT, (int)(slash - script), script);
-	if (!found || access(path, X_OK) == 0)
-		xs_kv_set(kvs, "script", "%s", path);
-}
-
+/* Xen's own `block` would make a loop device that nobody uses, and fail if the guest has connected before. */
 static int offer_keys(const struct sup_dev *d, struct xs_kvs *kvs)
 {
 	int rc = vbd_offer_write(&d->vbd.offer, kvs);
 
 	if (!rc)
-		put_script(d, kvs, true);
+		sup_offer_script(d, d->vbd.wanted.script, VBD_SCRIPT, true, kvs);
 	return rc;
 }
 
 /* If it is not there, that fails as well. */
-static void refuse_keys(const struct sup_dev *d, struct xs_kvs *kvs) { put_script(d, kvs, false); }
+static void refuse_keys(const struct sup_dev *d, struct xs_kvs *kvs) { sup_offer_script(d, d->vbd.wanted.script, VBD_SCRIPT, false, kvs); }
 
 /* As xen-blkback does it: the frontend reads the size again when Connected is written again. */
 static void up_keys(const struct sup_dev *d, struct xs_kvs *kvs)

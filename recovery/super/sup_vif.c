@@ -175,7 +175,8 @@ static void release(struct sup_dev *d)
 }
 
 static int offer_keys(const struct sup_dev *d, struct xs_kvs *kvs) { return vif_offer_write(&d->vif.offer, kvs); }
-static void refuse_keys(const struct sup_dev *d UNUSED, struct xs_kvs *kvs UNUSED) {}
+/* Of an interface that is not there Xen's scripts would say so; ours says why. */
+static void refuse_keys(const struct sup_dev *d, struct xs_kvs *kvs) { sup_offer_script(d, d->vif.wanted.script, VIF_SCRIPT, false, kvs); }
 
 static void put_back(struct sup_dev *d, unsigned back_state, unsigned front_state, xsc_done_fn *fn)
 {
@@ -295,7 +296,8 @@ static void save(const struct sup_dev *d, struct saved_dev *v)
 				    .wanted = d->vif.wanted,
 				    .ask = d->vif.ask,
 				    .side = d->vif.side,
-				    .stalled = d->vif.stalled};
+				    .stalled = d->vif.stalled,
+				    .tap_index = d->vif.tap_index};
 	memcpy(v->vif.tap, d->vif.tap, sizeof(v->vif.tap));
 }
 
@@ -314,6 +316,7 @@ static void adopt(struct sup_dev *d, const struct saved_dev *v)
 	d->vif.stalled = v->vif.stalled;
 	memcpy(d->vif.tap, v->vif.tap, sizeof(d->vif.tap));
 	d->vif.tap[sizeof(d->vif.tap) - 1] = '\0';
+	d->vif.tap_index = v->vif.tap_index;
 	sup_vif_port_adopt(d);
 }
 

@@ -14,6 +14,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <net/if.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -59,9 +60,10 @@ static struct sup_dev *other(const struct sup_dev *d, bool (*fits)(const struct 
 
 /* ---- tap */
 
+/* Xen's scripts expect vifD.N and give it the name vifname themselves. */
 static void tap_name(const struct sup_dev *d, char name[TAP_NAME_MAX])
 {
-	if (d->vif.wanted.vifname[0])
+	if (d->vif.wanted.vifname[0] && !d->vif.wanted.script[0])
 		memcpy(name, d->vif.wanted.vifname, TAP_NAME_MAX);
 	else
 		snprintf(name, TAP_NAME_MAX, "vif%u.%u", d->domid, d->devid);
@@ -76,12 +78,45 @@ static bool has_name(const struct sup_dev *o, const struct sup_dev *d)
 	return strcmp(o->vif.tap, name) == 0;
 }
 
-static struct tap_conf conf_of(const struct sup_dev *d, unsigned queues)
+/* The interface that was made is still there; it may have another name by now. */
+static bool find_tap(struct sup_dev *d)
+{
+	char name[IF_NAMESIZE];
+
+	if (!d->vif.tap_index) /* a predecessor died while it made it */
+		d->vif.tap_index = if_nametoindex(d->vif.tap);
+	if (!d->vif.tap_index || !if_indextoname(d->vif.tap_index, name)) {
+		d->vif.tap_index = 0;
+		return false;
+	}
+	if (strcmp(name, d->vif.tap) != 0) {
+		memcpy(d->vif.tap, name, sizeof(d->vif.tap));
+		sup_dev_save(d);
+	}
+	return true;
+}
+static_assert(sizeof(((struct sup_vif *)0)->tap) == IF_NAMESIZE, "names");
+
+static struct tap_conf conf_of(struct sup_dev *d, unsigned queues)
 {
 	struct tap_conf c = {.queues = queues, .txqueuelen = TXQUEUELEN, .mtu = d->vif.wanted.mtu};
 
-	tap_name(d, c.name);
+	if (d->vif.tap[0] && find_tap(d)) {
+		memcpy(c.name, d->vif.tap, sizeof(c.name));
+		c.index = d->vif.tap_index;
+	} else {
+		tap_name(d, c.name);
+	}
 	return c;
+}
+
+static int make_tap(struct sup_dev *d, const struct tap_conf *c, int *fd, char *err, size_t size)
+{
+	int rc = tap_make(c, fd, err, size);
+
+	if (!rc)
+		d->vif.tap_index = if_nametoindex(c->name);
+	return rc;
 }
 
 static int take_tap(struct sup_dev *d)
@@ -91,7 +126,7 @@ static int take_tap(struct sup_dev *d)
 	char err[sizeof(d->text)] = "";
 	int fd, rc;
 
-	if (d->vif.tap[0])
+	if (c.index)
 		return 0; /* kept from the connection before */
 	if (o) {
 		sup_dev_text(d, "the interface %s is %s's of domain %u: another vifname is needed", c.name, o->vdev, o->domid);
@@ -99,7 +134,7 @@ static int take_tap(struct sup_dev *d)
 	}
 	memcpy(d->vif.tap, c.name, sizeof(d->vif.tap));
 	sup_dev_save_now(d); /* before it is made: a successor is to find it */
-	rc = tap_make(&c, &fd, err, sizeof(err));
+	rc = make_tap(d, &c, &fd, err, sizeof(err));
 	if (rc) {
 		d->vif.tap[0] = '\0';
 		sup_dev_save(d);
@@ -107,16 +142,21 @@ static int take_tap(struct sup_dev *d)
 		return rc;
 	}
 	close(fd);
+	sup_dev_save(d);
 	return 0;
 }
 
 static int open_tap(struct sup_dev *d, char *err, size_t size)
 {
-	struct tap_conf c = conf_of(d, d->conn.nqueues);
-	int rc = d->vif.nfds ? 0 : tap_make(&c, d->vif.fd, err, size);
+	int rc = -ESTALE;
 
+	for (unsigned i = 0; rc == -ESTALE && i < 2; i++) { /* once more if it was given another name just then */
+		struct tap_conf c = conf_of(d, d->conn.nqueues);
+
+		rc = d->vif.nfds ? 0 : make_tap(d, &c, d->vif.fd, err, size);
+	}
 	if (!rc)
-		d->vif.nfds = c.queues;
+		d->vif.nfds = d->conn.nqueues;
 	return rc;
 }
 
@@ -207,9 +247,10 @@ void sup_vif_port_leave(struct sup_dev *d)
 	close_fds(d);
 	if (d->vif.tap[0] && d->vif.wanted.mode != VIF_BY_SCRIPT)
 		sup_vif_detach(d);
-	if (d->vif.tap[0])
+	if (d->vif.tap[0] && find_tap(d))
 		tap_remove(d->vif.tap);
 	d->vif.tap[0] = '\0';
+	d->vif.tap_index = 0;
 }
 
 int sup_vif_port_open(struct sup_dev *d, char *err, size_t size)

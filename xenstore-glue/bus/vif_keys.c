@@ -83,7 +83,13 @@ int vif_rate_parse(const char *text, uint64_t *bytes, uint64_t *us)
 	return 0;
 }
 
-bool vif_marked(const char *script) { return xs_kv_script(script, VIF_SCRIPT); }
+bool vif_marked(const char *script)
+{
+	const char *slash = script ? strrchr(script, '/') : NULL, *name = slash ? slash + 1 : script;
+	size_t n = strlen(VIF_SCRIPT);
+
+	return name && strncmp(name, VIF_SCRIPT, n) == 0 && (!name[n] || name[n] == '-');
+}
 
 /* ---- what the toolstack wants ---- */
 

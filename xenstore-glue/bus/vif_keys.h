@@ -10,7 +10,8 @@
 #include "ring/base/conn.h"
 #include "xenstore-glue/bus/xs_kv.h"
 
-#define VIF_SCRIPT "vif-bulkhead" /* the name of our script, by which a vif's line in xl.cfg marks it as ours */
+/* The name of our script, by which a vif's line in xl.cfg marks it as ours; VIF_SCRIPT "-nat" does it with Xen's vif-nat, and so on. */
+#define VIF_SCRIPT "vif-bulkhead"
 #define VIF_MTU 1500u		  /* where nobody says otherwise */
 #define VIF_MTU_MAX 65521u	  /* a frame of it, with its header of 14 bytes, has 65535 */
 

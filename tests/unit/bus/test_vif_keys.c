@@ -96,6 +96,9 @@ static void wanted_of_xl(void **state)
 	assert_true(r.online && r.mode == VIF_BY_SCRIPT && !r.antispoof && !r.mtu && !r.rate_us && r.mac[5] == 0x3f);
 	assert_false(vif_marked(r.script));
 	assert_true(vif_marked("/etc/xen/scripts/vif-bulkhead"));
+	assert_true(vif_marked("vif-bulkhead-nat"));
+	assert_false(vif_marked("/etc/xen/scripts/vif-bulkheads"));
+	assert_false(vif_marked("/vif-bulkhead/vif-nat"));
 	assert_false(vif_marked(NULL));
 	assert_int_equal(vif_hotplug_read(&kvs), VIF_HOTPLUG_WAIT);
 	xs_kv_set(&kvs, "hotplug-status", "connected");
