@@ -56,9 +56,9 @@ static int start_fresh(struct netback *b, struct be_started *out)
 
 /* ---- what a death left */
 
-/* Looks at everything before anything is stored: from a corrupt journal nothing is answered, on no queue. *redo: packets taken and not
- * sent. */
-static int scan_all(struct netback *b, struct njrnl_scan *scans, bool *ctrl_taken, uint64_t *redo)
+/* Looks at everything before anything is stored: from a corrupt journal nothing is answered, on no queue. redo: packets of each queue
+ * that were taken and not sent. */
+static int scan_all(struct netback *b, struct njrnl_scan *scans, bool *ctrl_taken, int *redo)
 {
 	char text[128];
 	int rc = njrnl_scan_ctrl(&b->jrnl, &b->ctrl_shown, ctrl_taken, text, sizeof(text));
@@ -70,15 +70,11 @@ static int scan_all(struct netback *b, struct njrnl_scan *scans, bool *ctrl_take
 		rc = njrnl_scan(q->j, &scans[i], text, sizeof(text));
 		if (rc)
 			break;
-		rc = net_tx_check(q, &scans[i]);
-		if (rc < 0) {
+		redo[i] = net_tx_check(q, &scans[i]);
+		if (redo[i] < 0) {
 			net_break(b, BE_BROKEN_JOURNAL, "what was taken are no packets");
-			return rc;
+			return redo[i];
 		}
-		NET_COUNT(q, common.stats.replayed, rc);
-		NET_COUNT(q, net.tx_again, rc);
-		*redo += (uint64_t)rc;
-		rc = 0;
 	}
 	if (rc) {
 		net_break(b, BE_BROKEN_JOURNAL, text);
@@ -120,8 +116,10 @@ static void suspect(struct netback_queue *q, const struct njrnl_scan *s, bool ow
 }
 
 /* The answers that the guest may not have seen stand in their places; greet() publishes them. How many. */
-static uint64_t resume_tx(struct netback_queue *q, const struct njrnl_scan *s)
+static uint64_t resume_tx(struct netback_queue *q, const struct njrnl_scan *s, int redo)
 {
+	NET_COUNT(q, common.stats.replayed, redo);
+	NET_COUNT(q, net.tx_again, redo);
 	q->shown = NMUTANT(TRUST_RING) ? READ_ONCE_U32(&q->tx.hdr->rsp_prod) : s->rsp_prod;
 	q->sent = s->sent;
 	q->req_cons = s->req_cons;
@@ -147,13 +145,13 @@ static void resume_rx(struct netback_queue *q, const struct njrnl_scan *s)
 static int start_resume(struct netback *b, bool own_fault, struct be_started *out)
 {
 	struct njrnl_scan scans[CONN_QUEUES_MAX];
-	int rc = njrnl_open(b->journal, b->journal_bytes, &b->conn, b->entries, &b->jrnl);
+	int redo[CONN_QUEUES_MAX], rc = njrnl_open(b->journal, b->journal_bytes, &b->conn, b->entries, &b->jrnl);
 	bool ctrl_taken = false;
 
 	if (rc == -EBADMSG)
 		net_break(b, BE_BROKEN_JOURNAL, "its header is damaged");
 	if (!rc)
-		rc = scan_all(b, scans, &ctrl_taken, &out->redo);
+		rc = scan_all(b, scans, &ctrl_taken, redo);
 	if (rc)
 		return rc;
 	out->generation = njrnl_own(&b->jrnl);
@@ -163,7 +161,8 @@ static int start_resume(struct netback *b, bool own_fault, struct be_started *ou
 		struct netback_queue *q = &b->q[i];
 
 		suspect(q, &scans[i], own_fault);
-		out->reanswered += resume_tx(q, &scans[i]);
+		out->redo += (uint64_t)redo[i];
+		out->reanswered += resume_tx(q, &scans[i], redo[i]);
 		resume_rx(q, &scans[i]);
 	}
 	if (b->ctrl_port)

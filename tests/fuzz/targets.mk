@@ -1,6 +1,6 @@
 # libFuzzer targets, each decoder of foreign bytes one; FUZZ_SECONDS for each. Those that run a backend on the simulated
 # provider are linked as the tests of tests/sim are.
-FUZZ_SIM := fuzz_blkback fuzz_resume
+FUZZ_SIM := fuzz_blkback fuzz_resume fuzz_netback fuzz_net_resume
 FUZZ_SIM := $(FUZZ_SIM:%=$(B)/tests/fuzz/%)
 FUZZ_PLAIN := $(filter-out $(FUZZ_SIM),$(patsubst %.c,$(B)/%,$(wildcard tests/fuzz/fuzz_*.c)))
 FUZZERS := $(FUZZ_PLAIN) $(FUZZ_SIM)
@@ -8,7 +8,8 @@ FUZZ_LINK = $(CC) -fsanitize=fuzzer -o $@ $(filter %.o,$^) -Wl,--start-group $(f
 $(FUZZ_PLAIN): $(B)/%: $(B)/%.o $(foreach m,$(MODULES),$(call lib,$(m)))
 	$(if $(Q),@echo "  LD      $@")
 	$(Q)$(FUZZ_LINK)
-$(B)/hook/tests/fuzz/sim.a: $(SIM_HELPERS:%.c=$(B)/hook/%.o) $(foreach m,$(SIM_MODULES),$(call objs,$(m),$(B)/hook))
+$(B)/hook/tests/fuzz/sim.a: $(SIM_HELPERS:%.c=$(B)/hook/%.o) $(addprefix $(B)/hook/ring/os/,wire.o fdmsg.o) \
+		$(foreach m,$(SIM_MODULES),$(call objs,$(m),$(B)/hook))
 	@mkdir -p $(@D)
 	$(Q)rm -f $@; ar rcs $@ $^
 $(FUZZ_SIM:$(B)/%=$(B)/hook/%.o): MODFLAGS := -Wno-unused-function # of the rig, which has tests' helpers too

@@ -146,7 +146,7 @@ static int op_map_ring(struct hv *hv, hv_domid_t dom, const hv_gref_t *gref, siz
 	return map_one(proc(hv), gref[0], false, out);
 }
 
-void (*crash_hv_copying)(const void *local);
+void (*crash_hv_copying)(const struct hv_copy *c);
 
 static int op_copy(struct hv *hv, hv_domid_t dom, struct hv_copy *c, size_t n)
 {
@@ -156,7 +156,7 @@ static int op_copy(struct hv *hv, hv_domid_t dom, struct hv_copy *c, size_t n)
 		struct grant *g = find(c[i].gref);
 
 		if (crash_hv_copying)
-			crash_hv_copying(c[i].local);
+			crash_hv_copying(&c[i]);
 		c[i].status = !g ? -EINVAL : g->ro && c[i].to_guest ? -EACCES : 0;
 		if (!c[i].status && c[i].to_guest)
 			memcpy((char *)g->page + c[i].off, c[i].local, c[i].len);

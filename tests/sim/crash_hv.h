@@ -24,8 +24,8 @@ void crash_hv_kill(struct hv *stub);
 void crash_hv_shutdown(void);
 /* Does any of these bytes belong to the guest? */
 bool crash_hv_is_guests(const void *mem, size_t bytes);
-/* Called before each copy, with our end of it; it may leave by longjmp. NULL: nobody. Stays for all runs. */
-extern void (*crash_hv_copying)(const void *local);
+/* Called before each copy; it may leave by longjmp. NULL: nobody. Stays for all runs. */
+extern void (*crash_hv_copying)(const struct hv_copy *c);
 /* Is hv_port_fd(p) readable? */
 bool crash_hv_pending(const struct hv_port *p);
 

@@ -44,6 +44,7 @@ struct nc_workload {
 	bool split, fickle;
 	bool cut;  /* reads may be cut short between pages */
 	bool full; /* the netport has no room now and then */
+	bool pairs; /* every death is followed by one at every point of the start after it, not by some */
 	unsigned tx_killer, rx_killer; /* number of a packet of queue 0 that kills, from 1; 0: none */
 	uint64_t base; /* TX and RX indices of a connection that is not new */
 };

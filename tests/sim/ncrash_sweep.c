@@ -34,6 +34,9 @@ const struct nc_workload nc_work[NC_WORKLOADS] = {
 	{.name = "a deadly packet", .tx = {"P60 P61 P62"}, .rx = {"I60 I61 I62 I63 T5000"}, .nr = 8, .batch = 1, .features = ALL, .rx_killer = 3},
 	{.name = "indices over 2^32", .tx = {"P60 P3000/3 P61 T2000/2 P62"}, .rx = {"I60 T5000 I61 I62"}, .nr = 4, .batch = 3, .features = ALL,
 	 .fickle = true, .base = 0xfffffffdull},
+	{.name = "all pairs", .tx = {"P60 T2000/2"}, .rx = {"I60 T5000"}, .nr = 4, .batch = 2, .features = ALL, .pairs = true},
+	{.name = "all pairs, said", .tx = {"A1 D1"}, .rx = {"M1 I60"}, .ctrl = "a1 k40", .nr = 2, .batch = 1, .features = ALL | CONN_NET_MCAST,
+	 .pairs = true},
 };
 
 static const char *const names[NMUTANT_COUNT] = {
@@ -79,7 +82,7 @@ static bool run(const struct nc_workload *wl, const struct nc_plan *p, struct nc
 	return false;
 }
 
-/* Dies at 'at', then once more at some points of the life that follows: half of them in its start; small ones at all. */
+/* Dies at 'at', then once more at some points of the life that follows: half of them in its start, or at all of that. */
 static bool deaths(const struct nc_workload *wl, struct nc_plan p, unsigned at, struct nc_sweep *s)
 {
 	struct crash_rng rng = {p.seed * 1000003 + at};
@@ -92,6 +95,11 @@ static bool deaths(const struct nc_workload *wl, struct nc_plan p, unsigned at, 
 		return false;
 	n = first.points[1];
 	p.nkills = 2;
+	for (unsigned k = 1; wl->pairs && !p.poller && k <= first.start_points[1]; k++) {
+		p.kill[1] = k;
+		if (!run(wl, &p, s, &out))
+			return false;
+	}
 	for (unsigned i = 0; n && i < factor; i++) {
 		p.kill[1] = 1 + crash_below(&rng, crash_below(&rng, 2) ? n : first.start_points[1]);
 		if (!run(wl, &p, s, &out))

@@ -49,10 +49,10 @@ void check_failed(const char *file, int line, const char *what)
 }
 
 /* The packet that kills is being delivered. */
-static void copying(const void *local)
+static void copying(const struct hv_copy *c)
 {
 	struct nc_world *w = the;
-	size_t at = (size_t)((const uint8_t *)local - w->cur.back->q[0].j->data);
+	size_t at = (size_t)((const uint8_t *)c->local - w->cur.back->q[0].j->data);
 	const uint8_t *frame = w->cur.back->q[0].j->data + at / NJRNL_DATA * NJRNL_DATA + NETPORT_HDR;
 
 	if (!w->wl->rx_killer || at >= NJRNL_BUFS * NJRNL_DATA || nc_number(frame, 1, 0, w->q[0].nrx) + 1 != w->wl->rx_killer)
