@@ -240,6 +240,7 @@ struct device {
 	struct world *w;
 	struct guest_queue q[QUEUES_MAX];
 	struct hv_port *bound[QUEUES_MAX];
+	struct hv_port *ctrl; /* of a vif's control ring; NULL: none */
 	struct stub_dev sd; /* descriptors are put in at each start */
 	int image;
 	char image_path[128];
@@ -300,6 +301,7 @@ struct stub_how {
 	bool standby;
 	uint32_t uid;
 	enum stub_kind kind; /* 0: as in the device */
+	const char *program; /* NULL: bulkhead-blk */
 };
 
 #define FD_SPACE 40 /* what a child's inherited descriptors are moved above */
@@ -314,20 +316,27 @@ static inline int pass_on(int fd)
 	return n;
 }
 
+static inline struct stub_port pass_port(struct hv_port *bound)
+{
+	struct stub_port p = {.fd = {-1, -1}, .local = hv_port_number(bound)};
+	int fds[HV_PORT_FDS];
+
+	p.nfds = (uint32_t)hv_port_fds(bound, fds);
+	for (uint32_t i = 0; i < p.nfds; i++)
+		p.fd[i] = pass_on(fds[i]);
+	return p;
+}
+
 static inline void pass_device(struct stub_dev *sd, const struct device *d, const int *poke)
 {
 	if (strncmp(sd->spec, "null:", 5) != 0)
 		sd->image_fd = pass_on(d->image);
+	if (d->ctrl)
+		sd->ctrl = pass_port(d->ctrl);
 	for (unsigned k = 0; k < sd->conn.nqueues; k++) {
-		struct stub_queue *q = &sd->q[k];
-		int fds[HV_PORT_FDS];
-
-		q->port = (struct stub_port){.fd = {-1, -1}, .local = hv_port_number(d->bound[k])};
-		q->port.nfds = (uint32_t)hv_port_fds(d->bound[k], fds);
-		for (uint32_t i = 0; i < q->port.nfds; i++)
-			q->port.fd[i] = pass_on(fds[i]);
-		q->poke_fd = pass_on(poke[k]);
-		q->net_fd = -1;
+		sd->q[k].port = pass_port(d->bound[k]);
+		sd->q[k].poke_fd = pass_on(poke[k]);
+		sd->q[k].net_fd = -1;
 	}
 }
 
@@ -343,7 +352,7 @@ static inline void exec_stub(struct stub_start *s, size_t bytes, const struct st
 	fd = fcntl(fd, F_DUPFD, FD_SPACE);
 	if (dup2(fd, STUB_FD_RECORD) < 0 || dup2(ctl, STUB_FD_CTL) < 0)
 		_exit(126);
-	execl(program("bulkhead-blk"), "bulkhead-blk", how->arg, (char *)NULL);
+	execl(program(how->program ? how->program : "bulkhead-blk"), "stub", how->arg, (char *)NULL);
 	_exit(127);
 }
 
