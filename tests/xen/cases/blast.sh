@@ -36,7 +36,7 @@ measure() { # PLACEMENT
 	begin a load 480
 	begin b shell 0
 	victim=$(xl domid a) killed=0
-	tell b "stty -echo"
+	tell b "stty -echo; PS1= PS2="
 	tell b "$in_guest"
 	window first
 	for i in $(seq "$windows"); do

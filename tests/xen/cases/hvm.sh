@@ -1,6 +1,6 @@
 # Linux as an HVM guest: on xvda, whose image its QEMU opens as an IDE disk until the kernel unplugs it, and xvde, which QEMU does not
 # have (docs/decisions/0009). xvda's stub is killed once.
-# limit: 240 s
+# limit: 360 s
 # cpu: max,-smap,-smep,-rdtscp
 . /cases/functions.sh
 export RAMDISK=/boot/small.img MEM=256 TYPE=hvm
@@ -11,7 +11,7 @@ truncate -s 16M /srv/e.img
 # Its BIOS and a kernel that is loaded through I/O ports take their time.
 KERNEL_ARGS="disks=xvda,xvde" create h copy 6 'disk=["format=raw,vdev=xvda,access=rw,target=/srv/h.img",
 "format=raw,vdev=xvde,access=rw,target=/srv/e.img"]' 'vga="none"' 'vnc=0'
-wait_for 140 "h is up" says h 'GUEST UP'
+wait_for 240 "h is up" says h 'GUEST UP'
 wait_for 30 "the disk is connected" says h 'GUEST DISK'
 id=$(xl domid h)
 grep "may be opened by its guest's QEMU" /run/bulkhead/log || fail "xvda's reservation does not yield"

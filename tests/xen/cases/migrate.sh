@@ -1,7 +1,7 @@
 # A live migration to where the guest is, in the middle of verified I/O: for a while there are two domains of one VM, and its image
 # goes from the one to the other.
 # A PVH guest: Debian's Xen can not migrate a PV one ("Failed to enable logdirty").
-# limit: 150 s
+# limit: 300 s
 # cpu: max,-smap,-smep,-rdtscp
 . /cases/functions.sh
 start_world
