@@ -21,7 +21,7 @@ begin() {
 	# A delay in ms, so that each death finds something in flight.
 	guest "$1" shell 0 "disk=[\"vdev=xvda,access=rw,script=block-bulkhead,target=/srv/$1.img,delay=20\"]"
 	wait_for 20 "the disk of $1" says "$1" 'GUEST DISK'
-	tell "$1" "stty -echo"
+	tell "$1" "stty -echo; PS1= PS2="
 	tell "$1" "$in_guest"
 	: >"/srv/$1.kills"
 }
