@@ -1,12 +1,15 @@
 #include "tests/bench/net_flow.h"
 
 #include "ring/base/barrier.h"
+#include "ring/base/check.h"
 #include "ring/os/clock.h"
 
 #include <errno.h>
 #include <poll.h>
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #define BATCH 32u
@@ -37,7 +40,7 @@ static uint32_t sum(const uint8_t *p, uint32_t n, uint32_t s)
 	return s;
 }
 
-size_t flow_packet(uint8_t *buf, uint32_t len, bool gso)
+size_t flow_packet(uint8_t *buf, uint32_t len, bool gso, unsigned stream)
 {
 	static const uint8_t ip[20] = {0x45, 0, 0, 0, 0, 0, 0x40, 0, 64, 17, 0, 0, 198, 18, 0, 1, 198, 18, 0, 2};
 	uint8_t *f = buf + HDR, *l4 = f + 34;
@@ -49,8 +52,8 @@ size_t flow_packet(uint8_t *buf, uint32_t len, bool gso)
 	put16(f + 16, len - 14);
 	f[23] = gso ? 6 : 17;
 	put16(f + 24, ~sum(f + 14, 20, 0));
-	put16(l4, 7000);
-	put16(l4 + 2, 7001);
+	put16(l4, 7000 + stream);
+	put16(l4 + 2, 6999);
 	if (gso) {
 		h = (struct virtio_net_hdr){.flags = VIRTIO_NET_HDR_F_NEEDS_CSUM, .gso_type = VIRTIO_NET_HDR_GSO_TCPV4, .hdr_len = 54,
 					    .gso_size = GSO_SIZE, .csum_start = 34, .csum_offset = 16};
@@ -122,17 +125,33 @@ static void end_sleep(const struct flow_end *e, bool tx)
 
 /* ---- jobs */
 
+/* All of a batch in one call. */
+static int send_many(struct flow *f)
+{
+	struct mmsghdr m[BATCH];
+	struct iovec iov[BATCH];
+	int n;
+
+	for (unsigned i = 0; i < BATCH; i++) {
+		iov[i] = (struct iovec){(void *)(uintptr_t)(f->packet + (size_t)(i % f->packets) * FLOW_STRIDE), f->len};
+		m[i] = (struct mmsghdr){.msg_hdr = {.msg_iov = &iov[i], .msg_iovlen = 1}};
+	}
+	n = sendmmsg(f->end.fd, m, BATCH, MSG_DONTWAIT);
+	return n >= 0 ? n : errno == EAGAIN || errno == ENOBUFS || errno == EINTR ? 0 : -errno;
+}
+
 static int send_batch(struct flow *f)
 {
 	unsigned n = 0;
 	int rc = 0;
 
-	while (n < BATCH && !rc) {
+	if (f->end.socket)
+		rc = send_many(f);
+	for (; !f->end.socket && n < BATCH && !rc; n += rc == 0)
 		rc = end_send(&f->end, f->packet, f->len);
-		n += rc == 0;
-	}
+	n += f->end.socket && rc > 0 ? (unsigned)rc : 0;
 	store_relaxed(&f->count, f->count + n);
-	return rc && rc != -EAGAIN ? rc : (int)n;
+	return rc < 0 && rc != -EAGAIN ? rc : (int)n;
 }
 
 static int receive_batch(struct flow *f, uint8_t *packet)
@@ -149,47 +168,76 @@ static int receive_batch(struct flow *f, uint8_t *packet)
 	return len < 0 ? len : (int)n;
 }
 
-static void *flow_main(void *arg)
+/* One turn: what was done, or why its end has ended. */
+static int turn(struct flow *f, uint8_t *packet)
+{
+	int n = f->job == FLOW_SEND ? send_batch(f) : receive_batch(f, packet), rc = end_flush(&f->end);
+
+	f->rc = n < 0 ? n : MIN(rc, 0);
+	return f->rc ? f->rc : n;
+}
+
+static void *crew_main(void *arg)
 {
 	static __thread uint8_t packet[NETPORT_PACKET_MAX] __attribute__((aligned(8)));
-	struct flow *f = arg;
+	struct flow_crew *c = arg;
 	uint64_t idle_since = 0;
-	int n, rc;
 
-	while (!load_relaxed(&f->stop)) {
-		n = f->job == FLOW_SEND ? send_batch(f) : receive_batch(f, packet);
-		rc = end_flush(&f->end);
-		if (n < 0 || rc < 0) {
-			f->rc = n < 0 ? n : rc;
-			break;
+	while (!load_relaxed(&c->stop)) {
+		int did = 0;
+
+		for (unsigned i = 0; i < c->n; i++) {
+			int n = turn(c->flow[i], packet);
+
+			if (n < 0)
+				return NULL;
+			did |= n;
 		}
-		if (n > 0) {
+		if (did) {
 			idle_since = 0;
-			continue;
-		}
-		if (!idle_since)
+		} else if (c->n > 1) {
+			sched_yield();
+		} else if (!idle_since) {
 			idle_since = clock_now();
-		if (clock_now() - idle_since >= SPIN_NS) {
-			end_sleep(&f->end, f->job == FLOW_SEND);
+		} else if (clock_now() - idle_since >= SPIN_NS) {
+			end_sleep(&c->flow[0]->end, c->flow[0]->job == FLOW_SEND);
 			idle_since = 0;
 		}
 	}
 	return NULL;
 }
 
-void flow_start(struct flow *f)
+int flow_cpu(unsigned i)
 {
-	f->stop = 0;
-	f->count = 0;
-	f->rc = pthread_create(&f->thread, NULL, flow_main, f) ? -EAGAIN : 0;
+	long n = sysconf(_SC_NPROCESSORS_ONLN);
+
+	return n > 0 ? (int)(i % (unsigned long)n) : 0;
 }
 
-void flow_stop(struct flow *f)
+void flow_pin(pthread_t t, int cpu)
 {
-	store_relaxed(&f->stop, 1);
-	pthread_join(f->thread, NULL);
-	if (f->job == FLOW_SEND && f->end.guest)
-		f->count -= MIN(f->count, netfront_outstanding(f->end.guest));
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	CPU_SET((unsigned)cpu, &set);
+	pthread_setaffinity_np(t, sizeof(set), &set); /* a processor that is not ours: it runs where it may */
+}
+
+void flow_start(struct flow_crew *c)
+{
+	c->stop = 0;
+	if (!c->n)
+		return;
+	CHECK(pthread_create(&c->thread, NULL, crew_main, c) == 0);
+	if (c->cpu >= 0)
+		flow_pin(c->thread, c->cpu);
+}
+
+void flow_stop(struct flow_crew *c)
+{
+	store_relaxed(&c->stop, 1);
+	if (c->n)
+		pthread_join(c->thread, NULL);
 }
 
 /* Waits for the packet that has come back with this number. 1; 0: not within the patience; or why the end has ended. */

@@ -327,6 +327,7 @@ int net_rig_open(const char *spec, const int *fd, unsigned queues, unsigned poll
 }
 
 struct netfront *net_rig_front(struct net_rig *r) { return r->f; }
+pthread_t net_rig_thread(const struct net_rig *r, unsigned queue) { return r->worker[queue].thread; }
 
 void net_rig_close(struct net_rig *r)
 {

@@ -10,6 +10,7 @@
 #include "frontend/net/netfront.h"
 
 #include <linux/if_ether.h>
+#include <pthread.h>
 
 struct net_rig;
 
@@ -19,5 +20,7 @@ int net_rig_open(const char *spec, const int *fd, unsigned queues, unsigned poll
 /* The backend's threads end; its own memory stays, since a backend has no end but that of its process. */
 void net_rig_close(struct net_rig *r);
 struct netfront *net_rig_front(struct net_rig *r);
+/* The thread of one of the backend's queues. */
+pthread_t net_rig_thread(const struct net_rig *r, unsigned queue);
 
 #endif

@@ -61,6 +61,7 @@ static struct daemon super = {.name = VICTIM_SUPER, .kind = OF_SUPER}, store = {
 
 #define DEVICES 8
 static struct victims world;
+static int load = -1; /* its pidfd; -1: there is none */
 static struct ctl_dev devices[DEVICES]; /* as they were at the last look */
 static int ndevices;
 static uint64_t rng, faulty_at; /* faulty_at: requests at the last death by own fault */
@@ -100,6 +101,16 @@ static bool settle(struct shot *s, enum kind kind, const struct ctl_dev *dev)
 	return true;
 }
 
+static bool loaded(void)
+{
+	struct pollfd p = {.fd = load, .events = POLLIN};
+
+	return load < 0 || poll(&p, 1, 0) == 0;
+}
+
+/* The load has gone, and the connection with it. */
+static bool all_is_over(const struct ctl_dev *dev) { return !loaded() && (dev->state == CTL_CLOSED || dev->state == CTL_WAITING); }
+
 /* One of the devices, with a stub. up: that serves, else in any state. False: none came in time. */
 static bool wait_stub(struct ctl_dev *dev, bool up)
 {
@@ -113,6 +124,8 @@ static bool wait_stub(struct ctl_dev *dev, bool up)
 			*dev = devices[which % (unsigned)rc];
 		if (rc > 0 && dev->pid && (!up || dev->state == CTL_UP || dev->state == CTL_FENCING))
 			return true;
+		if (rc > 0 && all_is_over(dev))
+			return false;
 		if (lived_now() > until)
 			break;
 		nap(NS_PER_MS);
@@ -268,13 +281,13 @@ static void step(const struct ctl_dev *dev)
 
 /* ---- */
 
-static void set(const char *arg, pid_t *load, const char **stub)
+static void set(const char *arg, pid_t *of, const char **stub)
 {
 	if (strncmp(arg, "stub=", 5) == 0) {
 		*stub = arg + 5;
 		return;
 	}
-	if (sscanf(arg, "while=%d", load) == 1 || sscanf(arg, "pause=%u,%u", &knob[PAUSE_MIN], &knob[PAUSE_MAX]) == 2)
+	if (sscanf(arg, "while=%d", of) == 1 || sscanf(arg, "pause=%u,%u", &knob[PAUSE_MIN], &knob[PAUSE_MAX]) == 2)
 		return;
 	for (unsigned i = BURST; i < KNOBS; i++) {
 		size_t n = strlen(knob_name[i]);
@@ -288,35 +301,27 @@ static void set(const char *arg, pid_t *load, const char **stub)
 	exit(EXIT_USAGE);
 }
 
-/* The load's pidfd; -1: there is none. */
-static bool loaded(int load)
-{
-	struct pollfd p = {.fd = load, .events = POLLIN};
-
-	return load < 0 || poll(&p, 1, 0) == 0;
-}
-
-static bool run(uint64_t kills, int load)
+static bool run(uint64_t kills)
 {
 	uint64_t until = clock_now() + knob[SECONDS] * NS_PER_S;
 	struct ctl_dev dev;
 
-	while (killed < kills && clock_now() < until && loaded(load)) {
+	while (killed < kills && clock_now() < until && loaded()) {
 		uint64_t pause = knob[PAUSE_MIN] * NS_PER_MS + rnd((knob[PAUSE_MAX] - knob[PAUSE_MIN]) * 1000 + 1) * NS_PER_US;
 
 		nap(pause);
 		if (!wait_stub(&dev, chance(85)))
-			return !loaded(load); /* its load may have ended first */
+			return !loaded(); /* its load may have ended first */
 		step(&dev);
 	}
-	return wait_stub(&dev, true) || !loaded(load);
+	return wait_stub(&dev, true) || !loaded();
 }
 
 int main(int argc, char **argv)
 {
 	const char *stub = "bulkhead-blk";
 	pid_t load_pid = 0;
-	int load = -1, rc;
+	int rc;
 	bool ok;
 
 	if (argc < 4) {
@@ -336,7 +341,7 @@ int main(int argc, char **argv)
 	}
 	if (load_pid)
 		load = pidfd_open(load_pid, 0);
-	ok = load_pid == 0 || load >= 0 ? run(strtoull(argv[2], NULL, 0), load) : true;
+	ok = load_pid == 0 || load >= 0 ? run(strtoull(argv[2], NULL, 0)) : true;
 	printf("kills=%llu\n", (unsigned long long)killed);
 	for (unsigned i = 0; i < KINDS; i++)
 		printf("%s=%llu\n", kind_name[i], (unsigned long long)count[i]);
