@@ -1,13 +1,15 @@
-/* bench_outage: how long a guest that keeps its disk busy gets no answer when its stub is killed, and what that time is made of.
+/* bench_outage: how long a guest that keeps its disk or its network interface busy gets no answer, or no packet, when its stub is
+ * killed, and what that time is made of.
  *
  * The guest is this process: it polls its ring, kills the stub itself at a random moment, and takes the time between the last
- * answer of the dead generation and the first of the next. The steps between come with the supervisor's RESUMED event.
+ * answer (or packet) of the dead generation and the first of the next. The steps between come with the supervisor's RESUMED event.
  */
 #include "tests/bench/bench.h"
 #include "tests/bench/bench_events.h"
 #include "tests/bench/bench_world.h"
 #include "tests/bench/core_pipe.h"
 #include "tests/bench/load.h"
+#include "tests/bench/net_load.h"
 
 #include "ring/base/check.h"
 #include "ring/base/err.h"
@@ -41,7 +43,11 @@ struct setup {
 	unsigned guest_mib;  /* of memory that the domain has beside its rings, which have the rest of the 1 GiB that it may have */
 	int signal;	     /* 0: SIGKILL */
 	enum core_pipe core;
+	const char *vif;     /* keys of a vif, instead of a disk */
+	bool from_guest;     /* its packets go that way */
 };
+#define VIF_TAP "bhbench0"
+#define VIF_ON_TAP "vifname=" VIF_TAP
 
 static const struct setup setups[] = {
 	{.name = "mem, standby", .standby = true},
@@ -57,6 +63,12 @@ static const struct setup setups[] = {
 	{.name = "mem, guest of 1 GiB, plain", .guest_mib = 992},
 	{.name = "mem, standby, SIGSEGV, core pipe", .standby = true, .signal = SIGSEGV, .core = CORE_PIPE},
 	{.name = "the same, dumpable", .standby = true, .signal = SIGSEGV, .core = CORE_PIPE_DUMPABLE},
+	{.name = "vif on null, standby", .vif = "params=null:64", .standby = true},
+	{.name = "vif on null, plain restart", .vif = "params=null:64"},
+	{.name = "vif on a tap, to the guest, standby", .vif = VIF_ON_TAP, .standby = true},
+	{.name = "vif on a tap, to the guest, plain", .vif = VIF_ON_TAP},
+	{.name = "vif on a tap, from it, standby", .vif = VIF_ON_TAP, .from_guest = true, .standby = true},
+	{.name = "vif on a tap, from it, plain", .vif = VIF_ON_TAP, .from_guest = true},
 };
 
 /* The rows of a setup; each but the first and the last is a step, and they add up to the first's time from the kill on. */
@@ -72,6 +84,7 @@ struct kills {
 	struct bench_world *w;
 	int events;
 	struct load l;
+	struct net_load n;     /* of a vif */
 	unsigned wanted, done;
 	double *us[ROWS]; /* done of each, in us */
 	uint64_t rng;
@@ -167,11 +180,36 @@ static int take_event(struct kills *k, const struct ctl_event *e, char *err, siz
 	}
 }
 
+/* ---- the guest */
+
+static const char *device(const struct kills *k) { return k->s->vif ? "vif0" : "xvda"; }
+static bool on_tap(const struct kills *k) { return k->s->vif && strcmp(k->s->vif, VIF_ON_TAP) == 0; }
+
+static int guest_open(struct kills *k, char *err, size_t size)
+{
+	if (k->s->vif)
+		return net_load_open(&k->n, k->w->runtime, BENCH_DOMAIN, on_tap(k) ? VIF_TAP : NULL, k->s->from_guest, err, size);
+	return load_open(&k->l, k->w->runtime, BENCH_DOMAIN, "xvda", DEPTH, WRITES, err, size);
+}
+
+static int guest_poll(struct kills *k, uint64_t now) { return k->s->vif ? net_load_poll(&k->n, now) : load_poll(&k->l, now); }
+static int guest_check(struct kills *k) { return k->s->vif ? net_load_check(&k->n) : load_check(&k->l); }
+
+static void guest_close(struct kills *k)
+{
+	if (k->s->vif)
+		net_load_close(&k->n);
+	else
+		load_close(&k->l);
+}
+
+/* ---- kills */
+
 static int look(struct kills *k, unsigned round, char *err, size_t size)
 {
 	struct ctl_event e;
 	uint64_t now = clock_now();
-	int rc = load_poll(&k->l, now);
+	int rc = guest_poll(k, now);
 
 	if (rc > 0) {
 		if (!k->killed)
@@ -211,7 +249,7 @@ static int kill_them(struct kills *k, char *err, size_t size)
 		before = k->done;
 	}
 	if (rc >= 0)
-		rc = load_check(&k->l);
+		rc = guest_check(k);
 	if (rc < 0 && !err[0])
 		snprintf(err, size, "after %u kills: %s", k->done, err_str(rc));
 	return MIN(rc, 0);
@@ -224,6 +262,8 @@ static int attach(struct kills *k, char *err, size_t size)
 	char target[512] = "mem:64M", options[64];
 	int rc = 0;
 
+	if (k->s->vif)
+		return bench_world_attach_vif(k->w, k->s->vif, k->s->standby ? "standby=yes" : "standby=no", err, size);
 	if (k->s->options)
 		rc = bench_world_image(k->w, "image", IMAGE_BYTES, target, sizeof(target), err, size);
 	snprintf(options, sizeof(options), "%s,standby=%s", k->s->options ? k->s->options : "", k->s->standby ? "yes" : "no");
@@ -251,17 +291,17 @@ static int grow_guest(struct kills *k, struct hv **hv, char *err, size_t size)
 static int run_connected(struct kills *k, char *err, size_t size)
 {
 	struct ctl_dev dev;
-	int rc = load_open(&k->l, k->w->runtime, BENCH_DOMAIN, "xvda", DEPTH, WRITES, err, size);
+	int rc = guest_open(k, err, size);
 
 	if (!rc)
-		rc = bench_status(k->w->runtime, "xvda", &dev);
+		rc = bench_status(k->w->runtime, device(k), &dev);
 	if (!rc) {
 		k->pid = dev.pid;
 		if (k->s->standby && dev.standby_pid)
 			plan_kill(k, clock_now());
 		rc = kill_them(k, err, size);
 	}
-	load_close(&k->l);
+	guest_close(k);
 	return rc;
 }
 
@@ -275,7 +315,7 @@ static int run_setup(struct kills *k, char *err, size_t size)
 		rc = attach(k, err, size);
 	if (!rc) {
 		rc = run_connected(k, err, size);
-		rc2 = bench_world_detach(k->w, "xvda", err2, sizeof(err2));
+		rc2 = bench_world_detach(k->w, device(k), err2, sizeof(err2));
 		if (!rc && rc2) {
 			snprintf(err, size, "%.200s", err2);
 			rc = rc2;
@@ -313,6 +353,9 @@ static void report(struct bench_report *r, struct kills *k)
 		row.high = v[k->done - 1];
 		bench_row(r, &row);
 	}
+	if (k->s->vif && k->n.sent)
+		bench_note(r, "%s: %llu packets, %llu lost, none twice", k->s->name, (unsigned long long)k->n.sent,
+			   (unsigned long long)k->n.lost);
 }
 
 static void write_curve(FILE *f, const double *sorted, unsigned n)
@@ -394,7 +437,7 @@ int bench_outage(int argc UNUSED, char **argv UNUSED, const struct bench_opts *o
 		bench_world_stop(&w);
 		return 1;
 	}
-	r = bench_begin("outage", "from the last answer before a kill to the first after it; depth 32, 4 KiB, half writes", o);
+	r = bench_begin("outage", "from the last answer before a kill to the first after it; depth 32, 4 KiB, half writes; of a vif, from packet to packet", o);
 	for (unsigned i = 0; !status && i < ARRAY_LEN(setups); i++) {
 		all[i].s = &setups[i];
 		all[i].w = &w;

@@ -218,20 +218,34 @@ void bench_world_stop(struct bench_world *w)
 	status_of(w->guardian);
 }
 
-int bench_world_attach(struct bench_world *w, const char *vdev, const char *target, const char *options, char *err, size_t size)
+/* "attach DOMAIN", what, and the options one by one. */
+static int attach(struct bench_world *w, const char *first, const char *second, const char *options, char *err, size_t size)
 {
-	const char *args[16] = {"attach", BENCH_DOMAIN};
-	char disk[600], opts[200], *save = NULL;
-	unsigned n = 2;
+	const char *args[16] = {"attach", BENCH_DOMAIN, first};
+	char opts[200], *save = NULL;
+	unsigned n = 3;
 
-	snprintf(disk, sizeof(disk), "vdev=%s,target=%s", vdev, target);
 	snprintf(opts, sizeof(opts), "%s", options);
-	args[n++] = disk;
+	if (second)
+		args[n++] = second;
 	for (char *o = strtok_r(opts, ",", &save); o && n + 3 < ARRAY_LEN(args); o = strtok_r(NULL, ",", &save)) {
 		args[n++] = "-o";
 		args[n++] = o;
 	}
 	return command(w, args, NULL, 0, err, size);
+}
+
+int bench_world_attach(struct bench_world *w, const char *vdev, const char *target, const char *options, char *err, size_t size)
+{
+	char disk[600];
+
+	snprintf(disk, sizeof(disk), "vdev=%s,target=%s", vdev, target);
+	return attach(w, disk, NULL, options, err, size);
+}
+
+int bench_world_attach_vif(struct bench_world *w, const char *keys, const char *options, char *err, size_t size)
+{
+	return attach(w, "vif", keys, options, err, size);
 }
 
 int bench_world_detach(struct bench_world *w, const char *vdev, char *err, size_t size)

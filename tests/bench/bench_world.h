@@ -28,6 +28,8 @@ int bench_world_start(struct bench_world *w, const struct bench_opts *o, char *e
 void bench_world_stop(struct bench_world *w);
 /* options: text after the target, "" or ",poll-us=50". Waits until the disk is offered. */
 int bench_world_attach(struct bench_world *w, const char *vdev, const char *target, const char *options, char *err, size_t size);
+/* A vif, the domain's first; keys: as in xl.cfg, with ',' between. */
+int bench_world_attach_vif(struct bench_world *w, const char *keys, const char *options, char *err, size_t size);
 int bench_world_detach(struct bench_world *w, const char *vdev, char *err, size_t size);
 /* Process of the disk's stub, or negative errno. */
 pid_t bench_world_stub(struct bench_world *w, const char *vdev);

@@ -17,7 +17,6 @@
 #define SLEEP_MS 50
 #define PING_NS (200 * NS_PER_MS)
 #define PINGS_LOST 10u
-#define NUMBER_AT (HDR + 42u) /* behind the headers */
 #define PING_PAUSE_US 50
 #define HDR NETPORT_HDR
 #define GSO_SIZE 1448u
@@ -70,7 +69,7 @@ size_t flow_packet(uint8_t *buf, uint32_t len, bool gso, unsigned stream)
 
 /* ---- ends */
 
-static int end_send(const struct flow_end *e, const uint8_t *packet, size_t len)
+int flow_give(const struct flow_end *e, const uint8_t *packet, size_t len)
 {
 	ssize_t n;
 
@@ -83,8 +82,7 @@ static int end_send(const struct flow_end *e, const uint8_t *packet, size_t len)
 	return n >= 0 ? 0 : errno == ENOBUFS ? -EAGAIN : -errno;
 }
 
-/* Length of the packet, 0: none. */
-static int end_recv(const struct flow_end *e, uint8_t *packet)
+int flow_take(const struct flow_end *e, uint8_t *packet)
 {
 	ssize_t n;
 
@@ -148,7 +146,7 @@ static int send_batch(struct flow *f)
 	if (f->end.socket)
 		rc = send_many(f);
 	for (; !f->end.socket && n < BATCH && !rc; n += rc == 0)
-		rc = end_send(&f->end, f->packet, f->len);
+		rc = flow_give(&f->end, f->packet, f->len);
 	n += f->end.socket && rc > 0 ? (unsigned)rc : 0;
 	store_relaxed(&f->count, f->count + n);
 	return rc < 0 && rc != -EAGAIN ? rc : (int)n;
@@ -159,10 +157,10 @@ static int receive_batch(struct flow *f, uint8_t *packet)
 	unsigned n = 0;
 	int len = 1;
 
-	while (n < BATCH && (len = end_recv(&f->end, packet)) > 0) {
+	while (n < BATCH && (len = flow_take(&f->end, packet)) > 0) {
 		n++;
 		if (f->job == FLOW_ECHO)
-			end_send(&f->end, packet, (size_t)len); /* one that is lost shows as a ping that times out */
+			flow_give(&f->end, packet, (size_t)len); /* one that is lost shows as a ping that times out */
 	}
 	store_relaxed(&f->count, f->count + n);
 	return len < 0 ? len : (int)n;
@@ -248,8 +246,8 @@ static int await(const struct flow_end *e, uint64_t number, uint64_t begun)
 	int rc;
 
 	while (waited < PING_NS) {
-		rc = end_recv(e, back);
-		if (rc >= (int)(NUMBER_AT + sizeof(number)) && memcmp(back + NUMBER_AT, &number, sizeof(number)) == 0)
+		rc = flow_take(e, back);
+		if (rc >= (int)(FLOW_NUMBER_AT + sizeof(number)) && memcmp(back + FLOW_NUMBER_AT, &number, sizeof(number)) == 0)
 			return 1;
 		if (rc < 0)
 			return rc;
@@ -271,8 +269,8 @@ int flow_ping(const struct flow_end *e, uint8_t *packet, size_t len, double *us,
 	for (uint64_t i = 0; i < n; lost += rc == 0, i += rc == 1) {
 		uint64_t begun = clock_now();
 
-		memcpy(packet + NUMBER_AT, &begun, sizeof(begun));
-		rc = end_send(e, packet, len);
+		memcpy(packet + FLOW_NUMBER_AT, &begun, sizeof(begun));
+		rc = flow_give(e, packet, len);
 		if (!rc)
 			rc = end_flush(e);
 		if (rc >= 0)

@@ -24,6 +24,9 @@ struct flow_end {
  * which connection. How long the packet is. */
 size_t flow_packet(uint8_t *buf, uint32_t frame, bool gso, unsigned stream);
 
+/* Where a packet of 64 bytes and more has room for a number of 8 bytes. */
+#define FLOW_NUMBER_AT (NETPORT_HDR + 42u)
+
 enum flow_job { FLOW_SEND, FLOW_RECEIVE, FLOW_ECHO };
 
 #define FLOW_STRIDE 66048u
@@ -57,6 +60,10 @@ void flow_stop(struct flow_crew *c);
 /* Processors that threads are spread over; the i-th of them, over and over. */
 int flow_cpu(unsigned i);
 void flow_pin(pthread_t t, int cpu);
+
+/* One packet. give: 0; -EAGAIN: there is no room; take: its length, 0: none is there. Another: why the end has ended. */
+int flow_give(const struct flow_end *e, const uint8_t *packet, size_t len);
+int flow_take(const struct flow_end *e, uint8_t *packet);
 
 /* Sends one packet after another, numbered, and waits for each to come back: n answer times in microseconds. 0, -ETIMEDOUT
  * (some never came), or why the end has ended. */

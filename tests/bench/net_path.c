@@ -20,7 +20,7 @@
 #define TAP "bhbench0"
 #define TAP_PEER "bhbench1"
 
-static int packet_socket(const char *ifname, bool receives, char *err, size_t size)
+int net_path_socket(const char *ifname, bool receives, char *err, size_t size)
 {
 	struct sockaddr_ll a = {.sll_family = AF_PACKET, .sll_protocol = htons(receives ? ETH_P_IP : 0), .sll_ifindex = (int)if_nametoindex(ifname)};
 	int one = 1, fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
@@ -63,6 +63,13 @@ static int wait_running(const char *ifname)
 	return -ETIMEDOUT;
 }
 
+int net_path_up(const char *ifname)
+{
+	int rc = link_flags(ifname, true);
+
+	return rc < 0 ? rc : wait_running(ifname);
+}
+
 static int open_tap(struct net_path *p, char *err, size_t size)
 {
 	struct tap_conf c = {.name = TAP, .queues = p->queues};
@@ -75,11 +82,11 @@ static int open_tap(struct net_path *p, char *err, size_t size)
 		ioctl(p->tap[i], TUNSETPERSIST, 0);
 		ioctl(p->tap[i], TUNSETOFFLOAD, offloads);
 	}
-	if (link_flags(TAP, true) < 0 || wait_running(TAP)) {
+	if (net_path_up(TAP)) {
 		snprintf(err, size, "the tap does not go up");
 		return -EIO;
 	}
-	p->sock = packet_socket(TAP, p->world_takes, err, size);
+	p->sock = net_path_socket(TAP, p->world_takes, err, size);
 	return MIN(p->sock, 0);
 }
 
@@ -93,12 +100,12 @@ static int open_veth(struct net_path *p, char *err, size_t size)
 		return -ENOSYS;
 	}
 	p->veth = true;
-	if (link_flags(TAP, true) < 0 || link_flags(TAP_PEER, true) < 0 || wait_running(TAP) || wait_running(TAP_PEER)) {
+	if (link_flags(TAP, true) < 0 || net_path_up(TAP_PEER) || wait_running(TAP)) {
 		snprintf(err, size, "the veth does not go up");
 		return -EIO;
 	}
-	p->tap[0] = packet_socket(TAP, p->world_takes, err, size);
-	p->sock = p->tap[0] < 0 ? -1 : packet_socket(TAP_PEER, true, err, size);
+	p->tap[0] = net_path_socket(TAP, p->world_takes, err, size);
+	p->sock = p->tap[0] < 0 ? -1 : net_path_socket(TAP_PEER, true, err, size);
 	return p->sock < 0 ? -ENOSYS : 0;
 }
 

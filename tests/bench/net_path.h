@@ -10,6 +10,11 @@
 
 enum net_way { WAY_NULL, WAY_PAIR, WAY_TAP, WAY_BARE_TAP, WAY_VETH, WAY_DPDK };
 
+/* A socket for an interface's packets, each behind a struct virtio_net_hdr; receives: IPv4, else it only sends. -ENOSYS with a line. */
+int net_path_socket(const char *ifname, bool receives, char *err, size_t size);
+/* Brings an interface up and waits until it runs. */
+int net_path_up(const char *ifname);
+
 struct net_path {
 	struct net_rig *rig;
 	struct netport *far; /* of a pair: its other end */
