@@ -154,28 +154,37 @@ static void publish(struct netback_queue *q, uint64_t end)
 	hv_port_notify(q->port_rx);
 }
 
-static void count(struct netback_queue *q, const struct net_in *in, bool ok)
+static void count(struct netback_queue *q, const struct net_sums *s)
 {
-	NET_COUNT(q, common.stats.requests, 1);
-	NET_COUNT(q, common.stats.reads, 1);
-	NET_COUNT(q, common.stats.errors, !ok);
-	NET_COUNT(q, net.rx_copy, !ok);
-	NET_COUNT(q, net.rx_packets, ok);
-	NET_COUNT(q, net.rx_bytes, ok ? in->len : 0);
+	NET_COUNT(q, common.stats.requests, s->done);
+	NET_COUNT(q, common.stats.reads, s->done);
+	NET_COUNT(q, net.rx_packets, s->packets);
+	NET_COUNT(q, net.rx_bytes, s->bytes);
+	if (UNLIKELY(s->errors)) {
+		NET_COUNT(q, common.stats.errors, s->errors);
+		NET_COUNT(q, net.rx_copy, s->errors);
+	}
+}
+
+static struct net_in *in_of(struct netback_queue *q, uint64_t seq) { return &q->in[seq % NJRNL_BUFS]; }
+
+/* Is the packet, which is placed, still one? Of those that were placed in a former life nothing else is known. */
+static bool still_fit(struct netback_queue *q, uint64_t seq)
+{
+	if (UNLIKELY(seq < q->rx_described) && net_rx_describe(q, seq, in_of(q, seq)))
+		return false;
+	return seq != q->rx_convict && in_of(q, seq)->nslots == njrnl_buf_of(q->j, seq)->nreqs;
 }
 
 /* All that is placed, from rx_head on; or one, if one may be a killer. */
 static void deliver(struct netback_queue *q)
 {
-	struct net_in in[NJRNL_BUFS];
 	uint32_t n[NJRNL_BUFS], copies = 0, at = 0, k = 0;
 	uint64_t end = q->rx_head < q->rx_careful ? q->rx_head + 1 : q->rx_placed;
+	struct net_sums sums = {0};
 
 	for (uint64_t seq = q->rx_head; seq < end; seq++, k++) {
-		bool fit = seq != q->rx_convict && net_rx_describe(q, seq, &in[k]) == 0 &&
-			   in[k].nslots == njrnl_buf_of(q->j, seq)->nreqs;
-
-		n[k] = fit ? copies_of(q, seq, &in[k], q->copy + copies) : 0;
+		n[k] = still_fit(q, seq) ? copies_of(q, seq, in_of(q, seq), q->copy + copies) : 0;
 		copies += n[k];
 	}
 	if (NMUTANT(FREE_FIRST))
@@ -184,11 +193,18 @@ static void deliver(struct netback_queue *q)
 	net_copy(q->dev, q->copy, copies);
 	k = 0;
 	for (uint64_t seq = q->rx_head; seq < end; seq++, at += n[k++]) {
-		if (n[k])
-			count(q, &in[k], answer(q, seq, &in[k], q->copy + at, n[k]));
-		else
+		bool ok = n[k] && answer(q, seq, in_of(q, seq), q->copy + at, n[k]);
+
+		if (!n[k]) {
 			answer_unfit(q, seq);
+			continue;
+		}
+		sums.done++;
+		sums.errors += !ok;
+		sums.packets += ok;
+		sums.bytes += ok ? in_of(q, seq)->len : 0;
 	}
+	count(q, &sums);
 	publish(q, end);
 }
 
@@ -204,28 +220,28 @@ static bool place(struct netback_queue *q)
 	}
 	while (q->rx_placed < q->rx_next && room >= NJRNL_REQS) {
 		bool first = q->rx_placed == q->rx_head;
-		struct net_in in;
+		struct net_in *in = in_of(q, q->rx_placed);
 
 		if (q->rx_placed < q->rx_careful && !first)
 			break;
-		if (q->rx_placed == q->rx_convict || net_rx_describe(q, q->rx_placed, &in)) {
+		if (q->rx_placed == q->rx_convict || net_rx_describe(q, q->rx_placed, in)) {
 			if (!first)
 				break; /* in its turn */
 			forget(q, &NET_STAT(q, net.rx_unfit));
 			continue;
 		}
-		if (in.nslots > left) {
-			if (first && waits(q, in.nslots)) {
+		if (in->nslots > left) {
+			if (first && waits(q, in->nslots)) {
 				forget(q, &NET_STAT(q, net.rx_no_room));
 				continue;
 			}
 			break;
 		}
 		has_room(q);
-		take_requests(q, q->rx_placed, in.nslots);
+		take_requests(q, q->rx_placed, in->nslots);
 		q->rx_placed++;
-		left -= in.nslots;
-		room -= in.nslots;
+		left -= in->nslots;
+		room -= in->nslots;
 	}
 	return true;
 }

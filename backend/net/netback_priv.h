@@ -19,6 +19,17 @@
 #define NET_ARENA ((size_t)160 << 10) /* their bytes: two of the largest at least */
 #define NET_CONVICT 5u		     /* a packet that killed so many stubs is dropped */
 
+/* How a packet in the journal's buffer is told to the guest. */
+struct net_in {
+	struct netif_offload o;
+	uint32_t len;	 /* of the frame */
+	uint32_t nslots; /* of the ring, extra info included */
+	uint32_t nextras;
+	bool hashed;
+	uint8_t hash_type;
+	uint32_t hash;
+};
+
 /* A packet of the guest's between take and sent. */
 struct net_out {
 	struct netif_pkt pkt;
@@ -60,6 +71,8 @@ struct netback_queue {
 	bool rx_stalled;
 	uint64_t rx_careful, rx_convict; /* as TX's, by sequence number */
 	uint8_t rx_dirty[NJRNL_BUFS];	 /* pages of each buffer that are not marked */
+	struct net_in in[NJRNL_BUFS];	 /* of the packets placed in this life: from rx_described on */
+	uint64_t rx_described;
 	bool moved;			 /* the netport is to be kicked */
 };
 
@@ -111,16 +124,6 @@ bool net_rx_read(struct netback_queue *q, unsigned budget);
 void net_rx_salvage(struct netback_queue *q);
 /* netback_place.c: from there to the guest. */
 bool net_rx_place(struct netback_queue *q);
-/* How a packet in the journal's buffer is told to the guest. */
-struct net_in {
-	struct netif_offload o;
-	uint32_t len;	 /* of the frame */
-	uint32_t nslots; /* of the ring, extra info included */
-	uint32_t nextras;
-	bool hashed;
-	uint8_t hash_type;
-	uint32_t hash;
-};
 /* 0; -EINVAL: the guest did not ask for such packets. */
 int net_rx_describe(const struct netback_queue *q, uint64_t seq, struct net_in *in);
 
@@ -134,6 +137,11 @@ bool net_mcast_wanted(struct netback *b, const uint8_t *frame);
 void net_hash(struct netback *b, const uint8_t *frame, uint32_t len, bool must, struct net_in *in);
 /* net was set: what the data path looks at first. */
 void net_show_word(struct netback *b);
+
+/* What a batch adds to the statistics, which are in shared memory. */
+struct net_sums {
+	uint64_t done, errors, packets, bytes;
+};
 
 #define NET_STAT(q, member) ((q)->j->hdr->member)
 #define NET_COUNT(q, member, n) pm_stat64(&NET_STAT(q, member), NET_STAT(q, member) + (uint64_t)(n))

@@ -133,7 +133,7 @@ static void resume_rx(struct netback_queue *q, const struct njrnl_scan *s)
 	q->rx_shown = NMUTANT(TRUST_RING) ? READ_ONCE_U32(&q->rx.hdr->rsp_prod) : s->rx_prod;
 	q->rx_cons = s->rx_cons;
 	q->rx_head = s->placed;
-	q->rx_placed = s->filled;
+	q->rx_placed = q->rx_described = s->filled;
 	q->rx_next = s->next;
 	pm_store32(&q->rx.hdr->rsp_prod, (uint32_t)q->rx_shown);
 	for (uint64_t seq = s->over; seq < s->placed; seq++)

@@ -164,7 +164,7 @@ static int16_t bad(struct netback_queue *q, uint64_t *why)
 }
 
 /* To the netport. False: it has no room. *status: of the answer. */
-static bool give(struct netback_queue *q, struct net_out *o, int16_t *status)
+static bool give(struct netback_queue *q, struct net_out *o, int16_t *status, struct net_sums *sums)
 {
 	const struct netif_pkt *p = &o->pkt;
 	const struct netif_offload off = {.blank = p->flags & NETTXF_csum_blank,
@@ -189,14 +189,16 @@ static bool give(struct netback_queue *q, struct net_out *o, int16_t *status)
 		return false;
 	q->moved = true;
 	*status = rc ? NETIF_RSP_DROPPED : NETIF_RSP_OKAY;
-	NET_COUNT(q, net.tx_refused, rc != 0);
-	NET_COUNT(q, net.tx_packets, rc == 0);
-	NET_COUNT(q, net.tx_bytes, rc == 0 ? p->len : 0);
-	NET_COUNT(q, net.gso_fixed, fixed);
+	if (UNLIKELY(rc))
+		NET_COUNT(q, net.tx_refused, 1);
+	if (UNLIKELY(fixed))
+		NET_COUNT(q, net.gso_fixed, 1);
+	sums->packets += rc == 0;
+	sums->bytes += rc == 0 ? p->len : 0;
 	return true;
 }
 
-static bool send_one(struct netback_queue *q, struct net_out *o)
+static bool send_one(struct netback_queue *q, struct net_out *o, struct net_sums *sums)
 {
 	int16_t status = NETIF_RSP_OKAY;
 
@@ -206,7 +208,7 @@ static bool send_one(struct netback_queue *q, struct net_out *o)
 		status = bad(q, &NET_STAT(q, net.tx_bad));
 	else if (o->pkt.verdict == NETIF_MCAST)
 		status = net_mcast(q->dev, o->pkt.mcast_add, o->pkt.mcast) ? NETIF_RSP_ERROR : NETIF_RSP_OKAY;
-	else if (!give(q, o, &status))
+	else if (!give(q, o, &status, sums))
 		return false;
 	q->sent = o->first + o->pkt.nslots;
 	if (NMUTANT(ANSWER_LATE))
@@ -214,10 +216,19 @@ static bool send_one(struct netback_queue *q, struct net_out *o)
 	answer(q, o, status);
 	if (!NMUTANT(SENT_LATE) || q->out_at + 1 == q->nout)
 		njrnl_tx_sent(q->j, q->sent);
-	NET_COUNT(q, common.stats.requests, 1);
-	NET_COUNT(q, common.stats.writes, 1);
-	NET_COUNT(q, common.stats.errors, status != NETIF_RSP_OKAY);
+	sums->done++;
+	sums->errors += status != NETIF_RSP_OKAY;
 	return true;
+}
+
+static void count(struct netback_queue *q, const struct net_sums *s)
+{
+	NET_COUNT(q, common.stats.requests, s->done);
+	NET_COUNT(q, common.stats.writes, s->done);
+	NET_COUNT(q, net.tx_packets, s->packets);
+	NET_COUNT(q, net.tx_bytes, s->bytes);
+	if (UNLIKELY(s->errors))
+		NET_COUNT(q, common.stats.errors, s->errors);
 }
 
 void net_tx_publish(struct netback_queue *q, bool always_notify)
@@ -239,6 +250,7 @@ void net_tx_publish(struct netback_queue *q, bool always_notify)
 bool net_tx_turn(struct netback_queue *q, unsigned budget)
 {
 	bool had = q->out_at < q->nout;
+	struct net_sums sums = {0};
 	int rc = 0;
 
 	if (!had) {
@@ -253,13 +265,14 @@ bool net_tx_turn(struct netback_queue *q, unsigned budget)
 	}
 	q->full = false;
 	while (q->out_at < q->nout && !q->full) {
-		if (send_one(q, &q->out[q->out_at]))
+		if (send_one(q, &q->out[q->out_at], &sums))
 			q->out_at++;
 		else
 			q->full = true;
 	}
 	if (q->shown == q->sent)
 		return false;
+	count(q, &sums);
 	net_tx_publish(q, false);
 	return true;
 }
