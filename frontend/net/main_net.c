@@ -1,6 +1,7 @@
 /* bulkhead-netfront: a guest's network interface: a tap in a namespace, for whatever programs run there. */
 #include "frontend/net/net_pump.h"
 #include "frontend/net/net_cmd.h"
+#include "ring/base/barrier.h"
 #include "ring/base/conn.h"
 #include "ring/base/err.h"
 #include "ring/base/log.h"
@@ -29,7 +30,7 @@ static const char usage_text[] =
 	"usage: bulkhead-netfront --domain VM [--handle N] [OPTION...] [tap | info | verify]\n"
 	"  tap       carries the vif's packets to and from a tap until SIGTERM (the default); SIGUSR1: counters\n"
 	"  info      what both ends have agreed on\n"
-	"  verify    sends numbered packets to the vif of --peer and back, checks each\n"
+	"  verify    sends numbered packets to the vif of --peer and back, checks each; SIGTERM ends it early\n"
 	"Options: --runtime-dir DIR --provider NAME --queues N --rx-buffers N --xdp-headroom BYTES --timeout SECONDS\n"
 	"  --no-sg --no-gso --no-csum --no-split --no-ctrl\n"
 	"of tap: --netns NAME --tap NAME --background --pid-file FILE\n"
@@ -185,6 +186,21 @@ static int cmd_info(struct netfront *f)
 	return EXIT_DONE;
 }
 
+static uint32_t stop_asked;
+static void on_term(int sig UNUSED) { store_relaxed(&stop_asked, 1); }
+
+/* The threads that it makes from now on take SIGTERM, which ends the sending. */
+static void end_on_term(void)
+{
+	sigset_t set;
+
+	signal(SIGTERM, on_term);
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+	opt.verify.stop = &stop_asked;
+}
+
 static int cmd_verify(struct netfront *f)
 {
 	struct netfront_open o = opt.open;
@@ -196,6 +212,7 @@ static int cmd_verify(struct netfront *f)
 	o.handle = opt.peer_handle;
 	if (netfront_open(&o, &peer, err, sizeof(err)))
 		return failed(err);
+	end_on_term();
 	rc = net_cmd_verify(f, peer, &opt.verify);
 	netfront_close(peer);
 	return rc;

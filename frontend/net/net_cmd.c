@@ -5,7 +5,7 @@
 #include <errno.h>
 #include <stdio.h>
 
-static void tell_way(const char *name, const struct net_verify_way *w, unsigned seconds)
+static void tell_way(const char *name, const struct net_verify_way *w, double seconds)
 {
 	printf("%s_sent: %llu\n%s_received: %llu\n%s_lost: %llu\n%s_repeated: %llu\n%s_reordered: %llu\n%s_corrupted: %llu\n", name,
 	       (unsigned long long)w->sent, name, (unsigned long long)w->received, name, (unsigned long long)w->lost, name,
@@ -29,9 +29,9 @@ int net_cmd_verify(struct netfront *a, struct netfront *b, const struct net_veri
 			rc == -EINVAL ? "the vifs have different queues, or take no such size" : err_str(rc));
 		return NET_EXIT_FAILED;
 	}
-	tell_way("out", &r.way[0], MAX(o->seconds, 1u));
+	tell_way("out", &r.way[0], r.seconds);
 	if (!o->one_way)
-		tell_way("back", &r.way[1], MAX(o->seconds, 1u));
+		tell_way("back", &r.way[1], r.seconds);
 	printf("seed: %llu\n", (unsigned long long)o->seed);
 	if (r.rc)
 		fprintf(stderr, "bulkhead-netfront: verify: an end has ended: %s\n", err_str(r.rc));

@@ -205,6 +205,16 @@ int net_stream_came(struct net_stream *s, const uint8_t *frame, uint32_t len, ui
 	return rc;
 }
 
+uint64_t net_stream_missing(struct net_stream *s)
+{
+	uint64_t n;
+
+	pthread_mutex_lock(&s->lock);
+	n = load_relaxed(&s->sent) - s->way.received;
+	pthread_mutex_unlock(&s->lock);
+	return n;
+}
+
 static int by_size(const void *a, const void *b)
 {
 	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;

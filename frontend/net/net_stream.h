@@ -31,6 +31,8 @@ void net_stream_make(struct net_stream *s, uint8_t *frame, uint32_t len);
 int net_stream_of(const uint8_t *frame, uint32_t len, unsigned n);
 /* Books a frame of this stream at now; outage_ns: 0 while gaps do not count. -ENOMEM: it could not be booked. */
 int net_stream_came(struct net_stream *s, const uint8_t *frame, uint32_t len, uint64_t now, uint64_t outage_ns);
+/* How many were sent and have not come. Any thread. */
+uint64_t net_stream_missing(struct net_stream *s);
 /* What is lost after all, percentiles. */
 void net_stream_sum(struct net_stream *s);
 

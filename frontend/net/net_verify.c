@@ -11,15 +11,18 @@
 #include <string.h>
 
 #define BATCH 64u	       /* packets of one direction before the other gets its turn */
-#define SETTLE_NS (500 * NS_PER_MS) /* after the last sent: as long as nothing comes, nothing will */
 #define LOOK_MS 50
+/* After the last was sent: looks in a row that found nothing, after which nothing will come; more when something is missing, for a
+ * backend may just be dead. They are counted, since the clock goes on while the machine stands still. */
+#define SETTLE_LOOKS 10u
+#define SETTLE_MISSING 60u
 
 struct verify {
 	const struct net_verify_opts *o;
 	struct net_stream stream[2][CONN_QUEUES_MAX];
 	unsigned queues, mtu;
 	uint64_t begun, until;
-	uint64_t last; /* when any packet came, or was sent */
+	uint64_t stopped; /* when somebody first saw that it is over */
 	int rc;
 };
 
@@ -29,13 +32,19 @@ struct lane {
 	struct netfront_queue *q;
 	struct net_stream *out, *in; /* in: the streams of the other direction */
 	bool sends, held;
+	unsigned idle; /* looks in a row, after the last was sent */
 	uint32_t held_len;
 	uint64_t rng, errors, foreign;
 	pthread_t thread;
 	uint8_t from[NETFRONT_FRAME_MAX + 1], to[NETFRONT_FRAME_MAX + 1];
 };
 
-static bool sending(const struct lane *l, uint64_t now) { return l->sends && now < l->v->until; }
+static bool over(const struct verify *v, uint64_t now)
+{
+	return now >= load_relaxed(&v->until) || (v->o->stop && load_relaxed(v->o->stop));
+}
+
+static bool sending(const struct lane *l, uint64_t now) { return l->sends && !over(l->v, now); }
 
 static uint32_t next_size(struct lane *l)
 {
@@ -91,7 +100,7 @@ static int receive_some(struct lane *l)
 		if (at < 0)
 			l->foreign++;
 		else if (net_stream_came(&l->in[at], l->from, (uint32_t)len, clock_now(),
-					 clock_now() < l->v->until ? l->v->o->outage_ns : 0))
+					 over(l->v, clock_now()) ? 0 : l->v->o->outage_ns))
 			return -ENOMEM;
 	}
 	return (int)n;
@@ -109,6 +118,28 @@ static struct timespec patience(const struct lane *l, uint64_t now)
 	return (struct timespec){.tv_nsec = (long)ns};
 }
 
+static bool all_came(struct verify *v)
+{
+	bool all = true;
+
+	for (unsigned i = 0; i < 2 * v->queues; i++)
+		all = all && net_stream_missing(&v->stream[i % 2][i / 2]) == 0;
+	return all;
+}
+
+/* Nothing was there to do. True: nothing will be. */
+static bool settled(struct lane *l, uint64_t now)
+{
+	struct verify *v = l->v;
+
+	if (!over(v, now))
+		return false;
+	if (load_relaxed(&v->stopped) == UINT64_MAX)
+		store_relaxed(&v->stopped, now);
+	l->idle++;
+	return l->idle > SETTLE_MISSING || (l->idle > SETTLE_LOOKS && all_came(v));
+}
+
 static void *lane_main(void *arg)
 {
 	struct lane *l = arg;
@@ -123,15 +154,14 @@ static void *lane_main(void *arg)
 		rc = netfront_poll(l->q);
 		if (in < 0 || out < 0 || rc < 0)
 			break;
-		if (in > 0 || out > 0)
-			store_relaxed(&v->last, now);
-		else if (now > v->until && now - MIN(now, load_relaxed(&v->last)) > SETTLE_NS)
-			return NULL;
-		if (in == 0 && out == 0 && rc == 0 && !netfront_arm(l->q, l->held)) {
+		if (in > 0 || out > 0 || rc > 0)
+			l->idle = 0;
+		else if (!netfront_arm(l->q, l->held)) {
 			struct pollfd p = {.fd = netfront_fd(l->q), .events = POLLIN};
 			struct timespec ts = patience(l, now);
 
-			ppoll(&p, 1, &ts, NULL);
+			if (ppoll(&p, 1, &ts, NULL) == 0 && settled(l, now))
+				return NULL;
 		}
 	}
 	store_relaxed(&v->rc, rc < 0 ? rc : in < 0 ? in : out);
@@ -167,6 +197,7 @@ static void sum_up(struct verify *v, struct lane *const lane[2][CONN_QUEUES_MAX]
 			res->way[!side].foreign += lane[side][i]->foreign;
 		}
 	res->rc = v->rc;
+	res->seconds = (double)(MIN(v->until, v->stopped) - v->begun) / (double)NS_PER_S;
 }
 
 static struct lane *make_lane(struct verify *v, struct netfront *f, unsigned side, unsigned i)
@@ -192,7 +223,8 @@ static int run(struct verify *v, struct lane *lane[2][CONN_QUEUES_MAX])
 	unsigned started = 0;
 	int rc = 0;
 
-	v->begun = v->last = clock_now();
+	v->begun = clock_now();
+	v->stopped = UINT64_MAX;
 	v->until = v->begun + v->o->seconds * NS_PER_S;
 	for (unsigned i = 0; !rc && i < 2 * v->queues; i++) {
 		rc = -pthread_create(&lane[i % 2][i / 2]->thread, NULL, lane_main, lane[i % 2][i / 2]);

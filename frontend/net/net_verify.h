@@ -17,6 +17,7 @@ struct net_verify_opts {
 	uint64_t seed;
 	uint64_t outage_ns; /* a gap between packets from which on it counts as an outage */
 	bool one_way;	    /* from a to b only */
+	const uint32_t *stop; /* not 0 any more: as if the seconds were over. NULL: there is none */
 };
 
 /* One direction, all its streams together. */
@@ -32,6 +33,7 @@ struct net_verify_way {
 
 struct net_verify_result {
 	struct net_verify_way way[2]; /* a to b, b to a */
+	double seconds;		      /* that packets were sent */
 	int rc;			      /* why an end ended before the time: -EPEER, -ESHUTDOWN */
 };
 

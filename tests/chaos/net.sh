@@ -80,27 +80,24 @@ judge() { # QUEUES
 }
 
 numbered() { # NAME KIND QUEUES "options of chaos_kill" [options of attach]
-	local name=$1 kind=$2 queues=$3 killer=$4 pid bad="" leg=0 secs drops
+	local name=$1 kind=$2 queues=$3 killer=$4 pid vm bad="" drops=(0 0)
 	shift 4
 	begin_variant
 	attach "$kind" -o queues="$queues" "$@"
-	while [ "${N[kills]:-0}" -lt "$EACH" ] && [ -z "$bad" ] && [ $leg -lt 1000 ]; do
-		leg=$((leg + 1))
-		secs=$(((EACH - ${N[kills]:-0}) / 20 + 1))
-		drops=(0 0)
-		[ "$kind" = pair ] || drops=("$(dropped A)" "$(dropped B)")
-		"$BUILD/bin/bulkhead-netfront" --domain A --peer B --queues "$queues" --seconds $((secs < 30 ? secs : 30)) \
-			--seed $((SEED + 1000 * VARIANT + leg)) verify >"$T/load" 2>>"$T/load.err" &
-		pid=$!
-		# shellcheck disable=SC2086
-		kill_while $pid stub=bulkhead-net $killer || bad=" not-up"
-		wait $pid || bad="$bad verify=$?"
-		[ -n "$(said back_sent)" ] || bad="$bad no-report"
-		[ "$kind" = pair ] || drops=($(($(dropped A) - drops[0])) $(($(dropped B) - drops[1])))
-		[ -n "$bad" ] || { book out "${drops[1]}" && book back "${drops[0]}"; }
-	done
+	[ "$kind" = pair ] || drops=("$(dropped A)" "$(dropped B)")
+	"$BUILD/bin/bulkhead-netfront" --domain A --peer B --queues "$queues" --seconds 100000 --seed $((SEED + 1000 * VARIANT)) verify \
+		>"$T/load" 2>>"$T/load.err" &
+	pid=$!
+	for vm in A B; do wait_for 20 "connection of $vm" state_is $vm vif0 up; done
+	# shellcheck disable=SC2086
+	kill_while $pid stub=bulkhead-net $killer || bad=" not-up"
+	for vm in A B; do wait_for 60 "last stub of $vm" state_is $vm vif0 up; done
+	kill -TERM $pid
+	wait $pid || bad="$bad verify=$?"
+	[ -n "$(said back_sent)" ] || bad="$bad no-report"
+	[ "$kind" = pair ] || drops=($(($(dropped A) - drops[0])) $(($(dropped B) - drops[1])))
+	[ -n "$bad" ] || { book out "${drops[1]}" && book back "${drops[0]}" && judge "$queues"; }
 	takeovers
-	[ -n "$bad" ] || judge "$queues"
 	settle "$name" "$bad"
 	detach
 }
