@@ -193,7 +193,7 @@ static void *crew_main(void *arg)
 		}
 		if (did) {
 			idle_since = 0;
-		} else if (c->n > 1) {
+		} else if (c->n > 1 || (c->flow[0]->end.socket && c->flow[0]->job == FLOW_SEND)) {
 			sched_yield();
 		} else if (!idle_since) {
 			idle_since = clock_now();

@@ -43,7 +43,8 @@ struct flow {
 	int rc;		/* it has ended before the time */
 };
 
-/* A thread that does the jobs of some flows in turns: where it has one it sleeps when there is nothing to do, else it looks again. */
+/* A thread that does the jobs of some flows in turns: where it has one it sleeps when there is nothing to do, else, and when it fills a
+ * socket, it looks again. */
 #define FLOW_CREW_MAX (2 * CONN_QUEUES_MAX)
 struct flow_crew {
 	struct flow *flow[FLOW_CREW_MAX];

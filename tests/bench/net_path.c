@@ -17,17 +17,19 @@
 #include <unistd.h>
 
 #define POLL_US 20 /* the backend's longest look */
+#define SOCKET_ROOM (2 << 20) /* what it may have under way: a batch of large packets */
 #define TAP "bhbench0"
 #define TAP_PEER "bhbench1"
 
 int net_path_socket(const char *ifname, bool receives, char *err, size_t size)
 {
 	struct sockaddr_ll a = {.sll_family = AF_PACKET, .sll_protocol = htons(receives ? ETH_P_IP : 0), .sll_ifindex = (int)if_nametoindex(ifname)};
-	int one = 1, fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	int one = 1, room = SOCKET_ROOM, fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
 	if (fd >= 0 && !bind(fd, (const struct sockaddr *)&a, sizeof(a)) &&
 	    !setsockopt(fd, SOL_PACKET, PACKET_VNET_HDR, &one, sizeof(one)) &&
-	    !setsockopt(fd, SOL_PACKET, PACKET_QDISC_BYPASS, &one, sizeof(one)))
+	    !setsockopt(fd, SOL_PACKET, PACKET_QDISC_BYPASS, &one, sizeof(one)) &&
+	    !setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &room, sizeof(room)))
 		return fd;
 	snprintf(err, size, "no packet socket here: %s", strerror(errno));
 	return -ENOSYS;
