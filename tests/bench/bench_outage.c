@@ -193,7 +193,7 @@ static int guest_open(struct kills *k, char *err, size_t size)
 }
 
 static int guest_poll(struct kills *k, uint64_t now) { return k->s->vif ? net_load_poll(&k->n, now) : load_poll(&k->l, now); }
-static int guest_check(struct kills *k) { return k->s->vif ? net_load_check(&k->n) : load_check(&k->l); }
+static int guest_check(struct kills *k) { return k->s->vif ? net_load_check(&k->n, k->done) : load_check(&k->l); }
 
 static void guest_close(struct kills *k)
 {
@@ -354,8 +354,8 @@ static void report(struct bench_report *r, struct kills *k)
 		bench_row(r, &row);
 	}
 	if (k->s->vif && k->n.sent)
-		bench_note(r, "%s: %llu packets, %llu lost, none twice", k->s->name, (unsigned long long)k->n.sent,
-			   (unsigned long long)k->n.lost);
+		bench_note(r, "%s: of %llu packets %llu were lost, %llu came twice", k->s->name, (unsigned long long)k->n.sent,
+			   (unsigned long long)k->n.lost, (unsigned long long)k->n.twice);
 }
 
 static void write_curve(FILE *f, const double *sorted, unsigned n)

@@ -19,7 +19,7 @@ int net_load_open(struct net_load *l, const char *runtime_dir, const char *domai
 	struct flow_end guest = {.fd = -1}, world = {.socket = true};
 	int rc = 0;
 
-	*l = (struct net_load){.sock = -1};
+	*l = (struct net_load){.sock = -1, .from_guest = from_guest};
 	if (ifname) {
 		l->sock = net_path_socket(ifname, from_guest, err, size);
 		if (l->sock < 0)
@@ -56,8 +56,11 @@ static void look_at(struct net_load *l, int len)
 	if (!l->next || len != (int)(NETPORT_HDR + FRAME))
 		return; /* not ours */
 	memcpy(&n, l->came_in + FLOW_NUMBER_AT, sizeof(n));
-	l->twice |= n < l->number;
-	l->lost += n > l->number ? n - l->number : 0;
+	if (n < l->number) {
+		l->twice++;
+		return;
+	}
+	l->lost += n - l->number;
 	l->number = n + 1;
 }
 
@@ -74,7 +77,12 @@ int net_load_poll(struct net_load *l, uint64_t now)
 	return len < 0 ? len : rc < 0 ? rc : n;
 }
 
-int net_load_check(const struct net_load *l) { return l->twice ? -EBADMSG : l->came ? 0 : -ENODATA; }
+int net_load_check(const struct net_load *l, unsigned deaths)
+{
+	if (l->lost > (l->from_guest ? 0 : deaths) || l->twice > (l->from_guest ? deaths : 0))
+		return -EBADMSG;
+	return l->came ? 0 : -ENODATA;
+}
 
 void net_load_close(struct net_load *l)
 {
