@@ -91,7 +91,7 @@ static void autoprobe(struct doctor *d)
 		doctor_say(d, "autoprobe", DOCTOR_OK, true, "the kernel's drivers get backend devices from bulkhead-autoprobe only");
 		return;
 	}
-	p = doctor_say(d, "autoprobe", DOCTOR_MISSING, true, "bulkhead-autoprobe does not work: xen-blkback could take every new disk");
+	p = doctor_say(d, "autoprobe", DOCTOR_MISSING, true, "bulkhead-autoprobe does not work: the kernel could take every new disk and vif");
 	snprintf(p->todo, sizeof(p->todo), "see the log of bulkhead-keep; echo 0 >" XEN_BACKEND_BUS "/drivers_autoprobe");
 }
 

@@ -58,21 +58,21 @@ static void device(struct doctor *d, const char *name, bool needed, const char *
 	snprintf(p->todo, sizeof(p->todo), "%s", todo ? todo + 2 : rc == -EACCES ? "run this as root" : "");
 }
 
-/* The kernel's own backend. It gets no disk of ours while Bulkhead runs; what it has bound already stays its. */
-static void kernel_backend(struct doctor *d)
+/* A backend of the kernel's own. It gets no device of ours while Bulkhead runs; what it has bound already stays its. */
+static void kernel_backend(struct doctor *d, const char *module, const char *driver, const char *what)
 {
 	char pattern[300];
 	glob_t g = {0};
 
-	if (!doctor_has(d, XEN_BACKEND_BUS "/drivers/vbd")) {
-		doctor_say(d, "xen-blkback", DOCTOR_OK, false, "not loaded; should it be, it binds nothing while Bulkhead runs");
+	snprintf(pattern, sizeof(pattern), XEN_BACKEND_BUS "/drivers/%s", driver);
+	if (!doctor_has(d, pattern)) {
+		doctor_say(d, module, DOCTOR_OK, false, "not loaded; should it be, it binds nothing while Bulkhead runs");
 		return;
 	}
-	snprintf(pattern, sizeof(pattern), "%s" XEN_BACKEND_BUS "/drivers/vbd/vbd-*", d->root);
+	snprintf(pattern, sizeof(pattern), "%s" XEN_BACKEND_BUS "/drivers/%s/%s-*", d->root, driver, driver);
 	if (glob(pattern, 0, NULL, &g))
 		g.gl_pathc = 0;
-	doctor_say(d, "xen-blkback", DOCTOR_OK, false, "loaded, %zu disks are its own; it binds no other by itself while Bulkhead runs",
-		   g.gl_pathc);
+	doctor_say(d, module, DOCTOR_OK, false, "loaded, %zu %s are its own; it binds no other by itself while Bulkhead runs", g.gl_pathc, what);
 	globfree(&g);
 }
 
@@ -130,6 +130,7 @@ void doctor_xen(struct doctor *d)
 	device(d, "evtchn", true, "event channels");
 	device(d, "privcmd", false, "whether a domain has ended; without it xenstore says so");
 	device(d, "xenbus", !control, control ? "xenstore for other domains; here its socket is used" : "xenstore");
-	kernel_backend(d);
+	kernel_backend(d, "xen-blkback", "vbd", "disks");
+	kernel_backend(d, "xen-netback", "vif", "network interfaces");
 	limits(d);
 }

@@ -19,9 +19,15 @@ static void label(uint32_t devid, char *text, size_t size) { snprintf(text, size
 static void init(struct sup_dev *d UNUSED) {}
 static bool holds(const struct sup_dev *d) { return d->vif.tap[0] || d->vif.nfds; }
 
+/* Where no toolstack runs its script, as in a driver domain, bulkhead-vif does what that would. */
 static int wanted(struct sup_dev *d, const struct xs_kvs *own, char *err, size_t size)
 {
-	return vif_wanted_read(own, &d->vif.wanted, err, size);
+	struct vif_wanted *w = &d->vif.wanted;
+	int rc = vif_wanted_read(own, w, err, size);
+
+	if (sup_bus_self(d->sup) && w->mode == VIF_BY_SCRIPT)
+		w->mode = vif_mode_of_script(w->script);
+	return rc;
 }
 
 /* ---- offer */
@@ -241,7 +247,7 @@ static int ask(struct sup_dev *d, const struct xs_kvs *own, const struct xs_kvs 
 		c->q[q].gref[CONN_NET_TX] = a->q[q].tx_gref;
 		c->q[q].gref[CONN_NET_RX] = a->q[q].rx_gref;
 	}
-	d->vif.script_runs = vif_hotplug_read(own) == VIF_HOTPLUG_WAIT;
+	d->vif.script_runs = d->vif.wanted.mode == VIF_BY_SCRIPT && vif_hotplug_read(own) == VIF_HOTPLUG_WAIT;
 	return 0;
 }
 

@@ -63,7 +63,7 @@ static struct sup_dev *other(const struct sup_dev *d, bool (*fits)(const struct 
 /* Xen's scripts expect vifD.N and give it the name vifname themselves. */
 static void tap_name(const struct sup_dev *d, char name[TAP_NAME_MAX])
 {
-	if (d->vif.wanted.vifname[0] && !d->vif.wanted.script[0])
+	if (d->vif.wanted.vifname[0] && (d->vif.wanted.mode != VIF_BY_SCRIPT || !d->vif.wanted.script[0]))
 		memcpy(name, d->vif.wanted.vifname, TAP_NAME_MAX);
 	else
 		snprintf(name, TAP_NAME_MAX, "vif%u.%u", d->domid, d->devid);

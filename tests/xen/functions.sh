@@ -140,7 +140,8 @@ holds() {
 	keep=$(pgrep -o bulkhead-keep) super=$(pgrep -o -x bulkheadd)
 	echo "keeper's descriptors: $(find "/proc/$keep/fd" | wc -l)"
 	echo "supervisor's descriptors: $(find "/proc/$super/fd" | wc -l)"
-	echo "stubs: $(pgrep -c -x bulkhead-blk)"
+	echo "stubs: $(pgrep -c 'd-(blk|net)$')"
+	echo "taps: $(find /sys/class/net/*/ -maxdepth 1 -name tun_flags | wc -l)"
 	echo "journals and states: $(find /run/bulkhead/journals /run/bulkhead/devs -type f | wc -l)"
 	echo "ports to guests: $(lsevtchn 0 | grep 'Interdomain' | grep -vc 'Remote domain: 0')"
 	echo "locks: $(grep -c OFDLCK /proc/locks)"

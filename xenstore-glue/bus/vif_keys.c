@@ -91,6 +91,21 @@ bool vif_marked(const char *script)
 	return name && strncmp(name, VIF_SCRIPT, n) == 0 && (!name[n] || name[n] == '-');
 }
 
+enum vif_mode vif_mode_of_script(const char *script)
+{
+	const char *slash = strrchr(script, '/'), *name = slash ? slash + 1 : script;
+	enum vif_mode mode = VIF_BY_SCRIPT;
+
+	if (vif_marked(name)) {
+		name += strlen(VIF_SCRIPT);
+		if (!*name)
+			return VIF_BRIDGE;
+	} else {
+		name += strncmp(name, "vif-", 4) == 0 ? strlen("vif") : strlen(name);
+	}
+	return *name && vif_mode_parse(name + 1, &mode) == 0 ? mode : VIF_BY_SCRIPT;
+}
+
 /* ---- what the toolstack wants ---- */
 
 static void read_mac(struct xs_kv_in *in, uint8_t mac[6])

@@ -20,6 +20,9 @@ enum vif_mode { VIF_BY_SCRIPT, VIF_BRIDGE, VIF_NAT, VIF_ROUTE, VIF_OPENVSWITCH, 
 const char *vif_mode_name(enum vif_mode mode); /* "bridge"; "" for VIF_BY_SCRIPT */
 int vif_mode_parse(const char *name, enum vif_mode *mode);
 
+/* What Xen's script of that name does, whose path is script's: ".../vif-nat", ".../vif-bulkhead-nat"; VIF_BY_SCRIPT for another's. */
+enum vif_mode vif_mode_of_script(const char *script);
+
 /* "00:16:3e:01:02:03". 0 or -EINVAL: not of this form, all zero, or a multicast address. */
 int vif_mac_parse(const char *text, uint8_t mac[6]);
 #define VIF_MAC_TEXT 18

@@ -97,6 +97,14 @@ static void wanted_of_xl(void **state)
 	assert_false(vif_marked(r.script));
 	assert_true(vif_marked("/etc/xen/scripts/vif-bulkhead"));
 	assert_true(vif_marked("vif-bulkhead-nat"));
+	assert_int_equal(vif_mode_of_script("/etc/xen/scripts/vif-bridge"), VIF_BRIDGE);
+	assert_int_equal(vif_mode_of_script("vif-route"), VIF_ROUTE);
+	assert_int_equal(vif_mode_of_script("/x/vif-bulkhead"), VIF_BRIDGE);
+	assert_int_equal(vif_mode_of_script("/x/vif-bulkhead-nat"), VIF_NAT);
+	assert_int_equal(vif_mode_of_script("/x/vif-bulkhead-mine"), VIF_BY_SCRIPT);
+	assert_int_equal(vif_mode_of_script("/x/vif-"), VIF_BY_SCRIPT);
+	assert_int_equal(vif_mode_of_script("/vif-nat/colo"), VIF_BY_SCRIPT);
+	assert_int_equal(vif_mode_of_script(""), VIF_BY_SCRIPT);
 	assert_false(vif_marked("/etc/xen/scripts/vif-bulkheads"));
 	assert_false(vif_marked("/vif-bulkhead/vif-nat"));
 	assert_false(vif_marked(NULL));

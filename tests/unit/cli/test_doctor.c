@@ -70,6 +70,7 @@ static void all_there(void **state)
 	expect("xen", DOCTOR_OK, "Xen 4.17.7", "");
 	expect("domain", DOCTOR_OK, "dom0", "");
 	expect("xen-blkback", DOCTOR_OK, "not loaded", "");
+	expect("xen-netback", DOCTOR_OK, "not loaded", "");
 	expect("gntdev-limit", DOCTOR_OK, "65536", "");
 	expect("maptrack", DOCTOR_UNKNOWN, "1024 frames", "xenhypfs");
 }
