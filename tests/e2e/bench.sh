@@ -18,7 +18,9 @@ rows() { # NAME OPTION...: its rows are well formed, and there are some
 rows ring --only journal --rounds 1 --seconds 0.002
 rows blk --only null --rounds 1 --seconds 0.05
 rows latency --only null --rounds 1 --seconds 0.05
+rows net --only "to null" --rounds 1 --seconds 0.02
 rows outage --only "mem, standby" --kills 5
+rows outage --only "vif on null, standby" --kills 5
 rows second --only "threads, reads" --seconds 4
 [ -z "$(ls -d "${TMPDIR:-/tmp}"/bulkhead-bench.* 2>/dev/null)" ] || echo "note: worlds of other benches are there"
 "$BUILD/bin/bulkhead" bench nothing 2>"$T/err" && fail "a bench that does not exist ran"
