@@ -4,6 +4,7 @@
 #include "ring/base/barrier.h"
 #include "ring/base/check.h"
 #include "ring/base/err.h"
+#include "ring/base/net_spec.h"
 #include "ring/os/clock.h"
 
 #include <stdalign.h>
@@ -11,18 +12,7 @@
 #include <string.h>
 #include <sys/queue.h>
 
-#define MILLION 1000000u
-#define MAX_DELAY_MS 60000ul
 #define OVERTAKEN_NS (10 * NS_PER_MS) /* a packet that is to be overtaken waits no longer for the next */
-
-enum { CHANCE_LOSS, CHANCE_DUPLICATE, CHANCE_REORDER, CHANCES };
-static const char *const chance_names[CHANCES] = {"loss", "duplicate", "reorder"};
-
-/* Words that netport_filter() stores and queues read, each for itself. */
-struct filter_set {
-	uint32_t chance[CHANCES]; /* of a million */
-	uint32_t delay_ms;
-};
 
 struct held {
 	STAILQ_ENTRY(held) link;
@@ -43,7 +33,7 @@ struct way {
 struct filter_queue {
 	struct netport_queue q;
 	struct netport_queue *inner;
-	const struct filter_set *set;
+	const struct net_filter *set;
 	struct way in, out;
 	unsigned want;
 	bool blocked; /* inner is full: what is due can't go out */
@@ -53,84 +43,24 @@ struct filter_queue {
 struct filter_port {
 	struct netport p;
 	struct netport *inner; /* owned */
-	struct filter_set set;
+	struct net_filter set; /* words that netport_filter() stores and queues read, each for itself; of the seed only at first */
 	struct filter_queue q[];
 };
 
 static struct filter_queue *to_filter(struct netport_queue *q) { return CONTAINER_OF(q, struct filter_queue, q); }
 
-/* ---- options */
-
-static int take_chance(struct spec *s, const char *name, uint32_t *chance, char *err, size_t size)
-{
-	char value[32], *end;
-	double percent;
-
-	if (!spec_take(s, name, value, sizeof(value)))
-		return 0;
-	percent = strtod(value, &end);
-	if (end == value || *end || !(percent >= 0 && percent <= 100))
-		return err_say(err, size, -EINVAL, "%s is \"%s\", but must be of a hundred packets, such as 0.5", name, value);
-	*chance = (uint32_t)(percent * (MILLION / 100));
-	return 1;
-}
-
-static int take_number(struct spec *s, const char *name, unsigned long max, unsigned long *number, char *err, size_t size)
-{
-	char value[32], *end;
-
-	if (!spec_take(s, name, value, sizeof(value)))
-		return 0;
-	*number = strtoul(value, &end, 10);
-	if (end == value || *end || value[0] == '-' || *number > max)
-		return err_say(err, size, -EINVAL, "%s is \"%s\", but must be a number up to %lu", name, value, max);
-	return 1;
-}
-
-/* How many there were, or negative errno. */
-static int take_options(struct spec *s, struct filter_set *set, unsigned long *seed, char *err, size_t size)
-{
-	unsigned long delay = 0;
-	int found = 0, rc = 0;
-
-	for (unsigned i = 0; i < CHANCES && rc >= 0; i++) {
-		rc = take_chance(s, chance_names[i], &set->chance[i], err, size);
-		found += rc;
-	}
-	if (rc < 0)
-		return rc;
-	rc = take_number(s, "delay", MAX_DELAY_MS, &delay, err, size);
-	if (rc < 0)
-		return rc;
-	found += rc;
-	rc = take_number(s, "seed", UINT32_MAX, seed, err, size);
-	if (rc < 0)
-		return rc;
-	set->delay_ms = (uint32_t)delay;
-	return found + rc;
-}
-
 int netport_filter(struct netport *p, const char *options, char *err, size_t size)
 {
-	static const char *const none[] = {NULL};
-	struct filter_set set = {0};
 	struct filter_port *f = CONTAINER_OF(p, struct filter_port, p);
-	struct spec s = {0};
-	unsigned long seed;
-	char key[64];
+	struct net_filter set;
 	int rc;
 
 	if (p->ops != &netport_filter_ops)
 		return err_say(err, size, -EOPNOTSUPP, "this netport has no filter: open it with loss=0");
-	if (strlen(options) >= sizeof(s.opts))
-		return err_say(err, size, -EINVAL, "the filter's options are too long");
-	strcpy(s.opts, options);
-	rc = take_options(&s, &set, &seed, err, size);
+	rc = net_filter_parse(options, &set, err, size);
 	if (rc < 0)
 		return rc;
-	if (spec_unknown(&s, none, key, sizeof(key)))
-		return err_say(err, size, -EINVAL, "\"%s\" is not an option of a netport's filter", key);
-	for (unsigned i = 0; i < CHANCES; i++)
+	for (unsigned i = 0; i < NET_CHANCES; i++)
 		store_relaxed(&f->set.chance[i], set.chance[i]);
 	store_relaxed(&f->set.delay_ms, set.delay_ms);
 	return 0;
@@ -139,21 +69,21 @@ int netport_filter(struct netport *p, const char *options, char *err, size_t siz
 /* ---- what happens to a packet */
 
 /* xorshift64 */
-static bool happens(struct way *w, const struct filter_set *set, unsigned what)
+static bool happens(struct way *w, const struct net_filter *set, unsigned what)
 {
 	uint32_t chance = load_relaxed(&set->chance[what]);
 
 	w->dice ^= w->dice << 13;
 	w->dice ^= w->dice >> 7;
 	w->dice ^= w->dice << 17;
-	return w->dice % MILLION < chance;
+	return w->dice % NET_MILLION < chance;
 }
 
-static bool idle(const struct filter_set *set, const struct way *w)
+static bool idle(const struct net_filter *set, const struct way *w)
 {
 	uint32_t any = load_relaxed(&set->delay_ms);
 
-	for (unsigned i = 0; i < CHANCES; i++)
+	for (unsigned i = 0; i < NET_CHANCES; i++)
 		any |= load_relaxed(&set->chance[i]);
 	return !any && !w->count;
 }
@@ -183,19 +113,19 @@ static void append(struct way *w, struct held *h)
 		STAILQ_INSERT_TAIL(&w->list, h, link);
 }
 
-static void admit(struct way *w, const struct filter_set *set, const void *packet, size_t len)
+static void admit(struct way *w, const struct net_filter *set, const void *packet, size_t len)
 {
 	uint64_t now = clock_now(), due = now + load_relaxed(&set->delay_ms) * NS_PER_MS;
 	struct held *before = w->aside;
 
-	if (happens(w, set, CHANCE_LOSS))
+	if (happens(w, set, NET_LOSS))
 		return;
-	if (!before && happens(w, set, CHANCE_REORDER)) {
+	if (!before && happens(w, set, NET_REORDER)) {
 		w->aside = hold(w, packet, len, due + OVERTAKEN_NS);
 		return;
 	}
 	append(w, hold(w, packet, len, due));
-	if (happens(w, set, CHANCE_DUPLICATE))
+	if (happens(w, set, NET_DUPLICATE))
 		append(w, hold(w, packet, len, due));
 	if (before)
 		before->due = due;
@@ -358,10 +288,9 @@ static void init_way(struct way *w, uint64_t seed)
 
 int netport_filter_stack(struct spec *s, struct netport **p, char *err, size_t size)
 {
-	struct filter_set set = {0};
-	unsigned long seed = 1;
+	struct net_filter set;
 	struct filter_port *f;
-	int rc = take_options(s, &set, &seed, err, size);
+	int rc = net_filter_take(s, &set, err, size);
 
 	if (rc <= 0)
 		return rc;
@@ -377,8 +306,8 @@ int netport_filter_stack(struct spec *s, struct netport **p, char *err, size_t s
 		q->q.ops = &netport_filter_ops;
 		q->inner = netport_queue(*p, i);
 		q->set = &f->set;
-		init_way(&q->in, 2 * (seed + i));
-		init_way(&q->out, 2 * (seed + i) + 1);
+		init_way(&q->in, 2ull * (set.seed + i));
+		init_way(&q->out, 2ull * (set.seed + i) + 1);
 	}
 	*p = &f->p;
 	return 0;

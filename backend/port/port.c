@@ -1,6 +1,7 @@
 #include "backend/port/port_priv.h"
 #include "ring/base/check.h"
 #include "ring/base/err.h"
+#include "ring/base/net_spec.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -26,19 +27,13 @@ static int find(const char *text, struct spec *s, const struct netport_ops **ops
 static int open_stack(const struct netport_open *o, int *fd, struct netport **out, char *err, size_t size)
 {
 	const struct netport_ops *ops = NULL;
-	static const char *const filters[] = {"loss", "duplicate", "reorder", "delay", "seed"};
-	struct spec s, inner;
-	char key[64], value[64];
+	struct spec s;
 	int rc = find(o->spec, &s, &ops, err, size);
 
-	if (rc)
-		return rc;
-	inner = s;
-	for (size_t i = 0; i < ARRAY_LEN(filters); i++)
-		spec_take(&inner, filters[i], value, sizeof(value));
-	if (spec_unknown(&inner, ops->options, key, sizeof(key)))
-		return err_say(err, size, -EINVAL, "%.60s: \"%s\" is not an option of the netport %s", o->spec, key, ops->name);
-	rc = ops->open(o, &inner, fd, out, err, size);
+	if (!rc)
+		rc = net_spec_check(&s, err, size);
+	if (!rc)
+		rc = ops->open(o, &s, fd, out, err, size);
 	if (rc)
 		return rc;
 	rc = netport_filter_stack(&s, out, err, size);

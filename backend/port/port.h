@@ -59,7 +59,6 @@ struct netport_open {
 /* What a kind implements; called through the functions below, which check the contract. */
 struct netport_ops {
 	const char *name;
-	const char *const *options; /* of its own, NULL-terminated */
 	/* Descriptors that are taken over are replaced by -1 in fd. One clear line in err. */
 	int (*open)(const struct netport_open *o, const struct spec *s, int *fd, struct netport **out, char *err, size_t size);
 	void (*close)(struct netport *p);

@@ -79,11 +79,8 @@ static int null_arm(struct netport_queue *q, unsigned want)
 
 static int null_fd(const struct netport_queue *q UNUSED) { return -1; }
 
-static const char *const null_options[] = {NULL};
-
 const struct netport_ops netport_null_ops = {
 	.name = "null",
-	.options = null_options,
 	.open = null_open,
 	.close = null_close,
 	.queue = null_queue,

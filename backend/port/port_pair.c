@@ -273,11 +273,8 @@ static int pair_fd(const struct netport_queue *nq)
 	return q->want ? q->wire.bell : -1;
 }
 
-static const char *const pair_options[] = {NULL};
-
 const struct netport_ops netport_pair_ops = {
 	.name = "pair",
-	.options = pair_options,
 	.open = pair_open,
 	.close = pair_close,
 	.queue = pair_queue,

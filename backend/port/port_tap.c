@@ -132,11 +132,8 @@ static int tap_fd(const struct netport_queue *q)
 	return t->want & NETPORT_IN && !t->gone ? t->fd : -1;
 }
 
-static const char *const tap_options[] = {NULL};
-
 const struct netport_ops netport_tap_ops = {
 	.name = "tap",
-	.options = tap_options,
 	.open = tap_open,
 	.close = tap_close,
 	.queue = tap_queue,

@@ -235,7 +235,8 @@ static int command(const char *name)
 		if (ready < 0)
 			return failed(err_str(ready));
 	}
-	block_signals(&set);
+	if (tap)
+		block_signals(&set); /* the others end by one, as programs do */
 	if (netfront_open(&opt.open, &f, err, sizeof(err)))
 		return failed(err);
 	rc = tap ? cmd_tap(f, ready, &set) : verify ? cmd_verify(f) : cmd_info(f);

@@ -38,6 +38,7 @@ int cli_detach(struct cli *c, int argc, char **argv);
 int cli_attach_vif(struct cli *c, int argc, char **argv);
 /* What the supervisor knows and does. */
 int cli_status(struct cli *c, int argc, char **argv);
+int cli_metrics(struct cli *c, int argc, char **argv);
 int cli_events(struct cli *c, int argc, char **argv);
 int cli_kill(struct cli *c, int argc, char **argv);
 int cli_stop(struct cli *c, int argc, char **argv);

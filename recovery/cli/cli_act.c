@@ -6,6 +6,7 @@
 #include "ring/os/clock.h"
 
 #include <ctype.h>
+#include <errno.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -37,6 +38,8 @@ static int act(const struct cli *c, enum ctl_op op, const char *vm, const char *
 		return CLI_FAILED;
 	rc = ctl_client_ask(sock, &req, &reply);
 	close(sock);
+	if (rc == -ENOENT)
+		return cli_fail("%s has no %s", vm, vdev);
 	return rc < 0 ? cli_fail("%s", reply.text[0] ? reply.text : err_str(rc)) : CLI_OK;
 }
 

@@ -24,7 +24,7 @@ int cli_read_specs(int argc, char **argv, int from, const char *what, bool *shar
 		} else if (shared && strcmp(argv[i], "--shared") == 0) {
 			*shared = true;
 		} else if (argv[i][0] == '-') {
-			return cli_usage("attach does not know %s", argv[i]);
+			return cli_usage(strcmp(argv[i], "-o") ? "attach does not know %s" : "attach: KEY=VALUE is missing behind %s", argv[i]);
 		} else if (out->n == (int)ARRAY_LEN(out->spec)) {
 			return cli_usage("too many parts of %s specification", what);
 		} else {

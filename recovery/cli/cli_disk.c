@@ -40,13 +40,15 @@ int cli_attach(struct cli *c, int argc, char **argv)
 
 	if (argc > 1 && strcmp(argv[1], "vif") == 0)
 		return cli_attach_vif(c, argc, argv);
+	if (argc > 1 && sscanf(argv[1], "vif%u", &type) == 1)
+		return cli_usage("a network interface is attached by: attach %s vif devid=%u,...", argv[0], type);
 	if (cli_not_on_xen(c, "attach", "xl block-attach VM vdev=xvda,script=block-bulkhead,target=..."))
 		return CLI_FAILED;
 	rc = cli_read_specs(argc, argv, 1, "a disk", &v->wanted.shared, &a);
 	if (rc)
 		return rc;
 	if (!a.n)
-		return cli_usage("attach takes VM DISK, where DISK is as in xl.cfg: vdev=xvda,target=/x.img");
+		return cli_usage("attach takes VM DISK, as in xl.cfg: vdev=xvda,target=/x.img; or VM vif, and bridge=br0 and so on");
 	if (xlspec_disk(a.n, a.spec, &disk, err, sizeof(err)))
 		return cli_usage("%s", err);
 	if (cli_device(disk.vdev, &type, &v->devid))

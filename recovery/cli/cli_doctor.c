@@ -65,6 +65,7 @@ int cli_doctor(struct cli *c, int argc, char **argv)
 	if (xen)
 		doctor_xen(&d);
 	doctor_kernel(&d);
+	doctor_net(&d);
 	doctor_world(&d, c, xen && xen_host_here(""));
 	if (c->json)
 		print_json(&d, provider);

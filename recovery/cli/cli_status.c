@@ -91,9 +91,16 @@ static const char *outage(const struct ctl_dev *d)
 
 static void print_drops(const struct ctl_net *n)
 {
+	static const char *const why[] = {
+#define X(sym, name, what) what,
+		CTL_DROPS_LIST(X)
+#undef X
+	};
+
 	for (unsigned i = 0; i < CTL_DROPS; i++)
 		if (n->drop[i])
-			printf("%-12s %-6s   %llu dropped: %s\n", "", "", (unsigned long long)n->drop[i], ctl_drop_name((enum ctl_drop)i));
+			printf("%-12s %-6s   %llu dropped (%s): %s\n", "", "", (unsigned long long)n->drop[i],
+			       ctl_drop_name((enum ctl_drop)i), why[i]);
 }
 
 static void print_vifs(const struct ctl_dev *devs, int n)
@@ -141,6 +148,18 @@ static void print_disks(const struct ctl_dev *devs, int n)
 	}
 }
 
+/* By domain, disks first, then number. */
+static int in_order(const void *a, const void *b)
+{
+	const struct ctl_dev *x = a, *y = b;
+
+	if (x->domid != y->domid)
+		return x->domid < y->domid ? -1 : 1;
+	if (x->type != y->type)
+		return x->type == CONN_VBD ? -1 : 1;
+	return x->devid < y->devid ? -1 : x->devid > y->devid;
+}
+
 static void print_table(const struct ctl_dev *devs, int n)
 {
 	int vifs = count(devs, n, CONN_VIF);
@@ -178,6 +197,7 @@ int cli_status(struct cli *c, int argc, char **argv)
 		return cli_fail("%s", reply.text[0] ? reply.text : err_str(n));
 	if (argc > 1 && n == 0)
 		return cli_fail("%s has no %s", argv[0], argv[1]);
+	qsort(devs, (size_t)n, sizeof(*devs), in_order);
 	if (c->json)
 		print_json(devs, n);
 	else

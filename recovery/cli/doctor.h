@@ -1,6 +1,6 @@
 /* doctor.h - what a host has and lacks for Bulkhead, point by point.
  *
- * doctor_xen() and doctor_kernel() go by files below root ("" on a machine, a test's folder otherwise); doctor_world() talks to what
+ * doctor_xen(), doctor_kernel() and doctor_net() go by files below root ("" on a machine, a test's folder otherwise); doctor_world() talks to what
  * runs. Nothing is changed anywhere. One thread.
  */
 #ifndef BULKHEAD_RECOVERY_CLI_DOCTOR_H
@@ -40,6 +40,8 @@ bool doctor_has(const struct doctor *d, const char *path);
 void doctor_xen(struct doctor *d);
 /* Linux: what stubs are made of and confined by. */
 void doctor_kernel(struct doctor *d);
+/* What network interfaces need; none of it is needed where there are disks only. */
+void doctor_net(struct doctor *d);
 /* xenstore and libxenctrl (xen), programs, keeper and supervisor of c's runtime directory. */
 void doctor_world(struct doctor *d, const struct cli *c, bool xen);
 

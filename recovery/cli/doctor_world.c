@@ -69,7 +69,7 @@ static void libxenctrl(struct doctor *d)
 
 static void programs(struct doctor *d)
 {
-	static const char *const names[] = {"bulkhead-keep", "bulkheadd", "bulkhead-blk"};
+	static const char *const names[] = {"bulkhead-keep", "bulkheadd", "bulkhead-blk", "bulkhead-net", "bulkhead-vif"};
 	char dir[2200];
 
 	for (size_t i = 0; i < ARRAY_LEN(names); i++)

@@ -24,9 +24,10 @@ static const struct command {
 	{"destroy", "VM", "end a domain and its devices", cli_destroy},
 	{"attach", "VM DISK [-o KEY=VALUE]...", "attach a disk; DISK as in xl.cfg: vdev=xvda,target=/x.img", cli_attach},
 	{"attach", "VM vif [KEY=VALUE,...] [-o KEY=VALUE]...", "attach a network interface; as in xl.cfg: mac=,bridge=", cli_attach},
-	{"detach", "VM VDEV [--force]", "detach a disk, or vif0", cli_detach},
+	{"detach", "VM VDEV [--force]", "detach a device: xvda, vif0", cli_detach},
 	{"list", "", "domains, their disks and network interfaces", cli_list},
 	{"status", "[VM [VDEV]]", "state, generation, restarts, outage, requests, latency, memory", cli_status},
+	{"metrics", "", "the same for Prometheus", cli_metrics},
 	{"events", "[--past N]", "follow what the supervisor sees and does", cli_events},
 	{"kill", "VM VDEV [--signal NAME]", "kill the stub of a device, to see what happens", cli_kill},
 	{"stop", "VM VDEV", "freeze the stub of a device, as a hang would", cli_stop},
@@ -167,14 +168,14 @@ const char *cli_time_us(uint64_t us)
 static void help(void)
 {
 	puts("usage: bulkhead [--runtime-dir DIR] [--json] COMMAND ...\n\n"
-	     "Per-VM block backends for Xen that may die at any instant without the guest noticing.\n");
+	     "Per-VM block and network backends for Xen that may die at any instant without the guest noticing.\n");
 	for (size_t i = 0; i < ARRAY_LEN(commands); i++) {
 		char head[64];
 
 		snprintf(head, sizeof(head), "%s %s", commands[i].name, commands[i].args);
 		printf("  %-40s %s\n", head, commands[i].what);
 	}
-	printf("  %-40s %s\n", "bench NAME", "measure rings, disks, recovery: bulkhead-bench(1)");
+	printf("  %-40s %s\n", "bench NAME", "measure rings, disks, the network, recovery: bulkhead-bench(1)");
 	puts("\nThe manual is bulkhead(1). Exit status: 0 done, 1 failed, 100 wrong usage.");
 }
 

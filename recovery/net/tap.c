@@ -84,8 +84,10 @@ int tap_make(const struct tap_conf *c, int *fd, char *err, size_t size)
 	unsigned n = 0;
 	int rc = 0;
 
-	if (!tap_name_ok(c->name) || c->queues == 0 || c->queues > TAP_QUEUES_MAX)
-		return err_say(err, size, -EINVAL, "\"%.32s\" with %u queues: no tap can be made so", c->name, c->queues);
+	if (!tap_name_ok(c->name))
+		return err_say(err, size, -EINVAL, "\"%.32s\" can be no interface's name", c->name);
+	if (c->queues == 0 || c->queues > TAP_QUEUES_MAX)
+		return err_say(err, size, -EINVAL, "tap %s can't have %u queues: 1 to %u are meant", c->name, c->queues, TAP_QUEUES_MAX);
 	for (; n < c->queues && !rc; n++) {
 		fd[n] = open_queue(c->name);
 		rc = fd[n] < 0 ? fd[n] : 0;
@@ -102,6 +104,8 @@ int tap_make(const struct tap_conf *c, int *fd, char *err, size_t size)
 		close(fd[n]);
 	if (rc == -ENOENT || rc == -ENODEV)
 		return err_say(err, size, rc, "no tap can be made: /dev/net/tun is not there (modprobe tun)");
+	if (rc == -EPERM || rc == -EACCES)
+		return err_say(err, size, rc, "tap %s can't be made without root's rights", c->name);
 	return err_say(err, size, rc, "tap %s can't be made: %s", c->name,
 		       rc == -EINVAL ? "another interface has its name" : err_str(rc));
 }

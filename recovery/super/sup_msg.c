@@ -17,6 +17,8 @@ static void up(struct sup_proc *p, unsigned slot, uint64_t generation, uint64_t 
 	p->dev[slot].said = true;
 	d->generation = generation;
 	d->connected = d->resumed = true;
+	if (d->state != CTL_FENCING)
+		sup_dev_text(d, "%s", "");
 	d->up_since = clock_now();
 	if (d->class->up)
 		d->class->up(d);
@@ -116,9 +118,13 @@ static void from_active(struct sup_proc *p, unsigned slot, const struct stub_msg
 	}
 }
 
+/* Until one serves, its devices say why none does. */
 static void failed(struct sup_proc *p, const struct stub_msg *m)
 {
 	memcpy(p->why, m->text, sizeof(p->why));
+	for (unsigned i = 0; i < p->ndevs && !p->standby; i++)
+		if (p->dev[i].dev && !p->dev[i].said)
+			sup_dev_text(p->dev[i].dev, "%s", p->why);
 	log_warn("%s %d can not serve: %s", p->standby ? "standby" : "stub", (int)p->pid, p->why);
 }
 

@@ -3,6 +3,7 @@
 
 #include "recovery/journal/njrnl_fmt.h"
 #include "ring/base/log.h"
+#include "ring/base/net_spec.h"
 #include "xenstore-glue/bus/dev_admin.h"
 
 #include <errno.h>
@@ -48,6 +49,27 @@ static int take_options(struct sup_dev *d, struct spec *sp, uint64_t *queues)
 	return rc;
 }
 
+/* What would be ignored is refused: a VM that is not watched, or hangs on nothing, would be found late. */
+static int check(struct sup_dev *d)
+{
+	const struct vif_wanted *w = &d->vif.wanted;
+	char err[sizeof(d->text)];
+
+	if (net_spec_check(&d->vif.port, err, sizeof(err))) {
+		sup_dev_text(d, "%s", err);
+		return -EINVAL;
+	}
+	if (w->mode != VIF_BY_SCRIPT && strcmp(d->vif.port.engine, "tap") != 0) {
+		sup_dev_text(d, "mode=%s attaches a tap, and params=%s names none", vif_mode_name(w->mode), d->vif.port.engine);
+		return -EINVAL;
+	}
+	if (w->antispoof && w->mode == VIF_BY_SCRIPT) {
+		sup_dev_text(d, "antispoof=1 needs a mode=: bridge, nat, route or openvswitch");
+		return -EINVAL;
+	}
+	return 0;
+}
+
 /* From wanted.params: what is offered, and the netport. -EINVAL: d->text says why. */
 static int parse(struct sup_dev *d)
 {
@@ -61,6 +83,8 @@ static int parse(struct sup_dev *d)
 		return rc;
 	}
 	rc = take_options(d, &d->vif.port, &queues);
+	if (!rc)
+		rc = check(d);
 	if (!queues) /* a wire has as many ways as its other end */
 		queues = strcmp(d->vif.port.engine, "pair") == 0 ? 1 : MIN(MAX((uint64_t)MAX(cpus, 1L), QUEUES_MIN), CONN_QUEUES_MAX);
 	d->vif.offer = (struct vif_offer){.sg = true, .gso4 = true, .gso6 = true, .csum6 = true, .mcast = true, .split = true,

@@ -138,7 +138,7 @@ static int take_tap(struct sup_dev *d)
 	if (rc) {
 		d->vif.tap[0] = '\0';
 		sup_dev_save(d);
-		sup_dev_text(d, "%s%s", err, rc == -EPERM ? "; pair:NAME and null need no rights" : "");
+		sup_dev_text(d, "%s%s", err, rc == -EPERM || rc == -EACCES ? "; params=pair:NAME and params=null need none" : "");
 		return rc;
 	}
 	close(fd);
@@ -236,10 +236,7 @@ int sup_vif_port_take(struct sup_dev *d)
 		return take_tap(d);
 	if (is(d, "pair"))
 		return take_pair(d);
-	if (is(d, "null"))
-		return 0;
-	sup_dev_text(d, "there is no netport \"%s\": tap, pair:NAME or null is meant", d->vif.port.engine);
-	return -EINVAL;
+	return 0;
 }
 
 void sup_vif_port_leave(struct sup_dev *d)

@@ -210,15 +210,15 @@ static void test_specs(void **state)
 		{"veth:x", "there is no netport \"veth\""},
 		{"null:13", "no length of a frame"},
 		{"null:65554", "no length of a frame"},
-		{"null:60,colour=red", "\"colour\" is not an option"},
+		{"null:60,colour=red", "\"colour\" is no option"},
 		{"pair", "no end of a wire"},
 		{"tap", "no queue of a tap"},
-		{"null,loss=x", "must be of a hundred packets"},
-		{"null,loss=101", "must be of a hundred packets"},
-		{"null,reorder=-1", "must be of a hundred packets"},
-		{"null,duplicate=nan", "must be of a hundred packets"},
-		{"null,delay=60001", "must be a number up to 60000"},
-		{"null,delay=-1", "must be a number"},
+		{"null,loss=x", "of a hundred packets is meant"},
+		{"null,loss=101", "of a hundred packets is meant"},
+		{"null,reorder=-1", "of a hundred packets is meant"},
+		{"null,duplicate=nan", "of a hundred packets is meant"},
+		{"null,delay=60001", "delay=60001: a number up to 60000 is meant"},
+		{"null,delay=-1", "a number up to 60000 is meant"},
 	};
 	char err[200];
 

@@ -115,12 +115,12 @@ bool vbd_marked(const char *script)
 
 int vbd_wanted_read(const struct xs_kvs *back, struct vbd_wanted *w, char *err, size_t size)
 {
-	struct xs_kv_in in = {back, "backend's directory", -EINVAL, err, size, 0};
+	struct xs_kv_in in = {back, "", -EINVAL, err, size, 0};
 	const char *mode = xs_kv_get(back, "mode"), *kind = xs_kv_get(back, "device-type");
 
 	memset(w, 0, sizeof(*w));
 	if (xs_kv_in_text(&in, "frontend", w->frontend, sizeof(w->frontend)) || !xs_kv_get(back, "frontend-id"))
-		return err_say(err, size, -EINVAL, "%s: no frontend or frontend-id", in.who);
+		return err_say(err, size, -EINVAL, "no frontend or frontend-id");
 	w->frontend_id = (uint32_t)xs_kv_in_u64(&in, "frontend-id", 0, XS_DOMID_FIRST_RESERVED - 1);
 	w->online = xs_kv_in_bool(&in, "online", true);
 	w->removable = xs_kv_in_bool(&in, "removable", false);
@@ -138,7 +138,7 @@ int vbd_wanted_read(const struct xs_kvs *back, struct vbd_wanted *w, char *err, 
 	else if (strcmp(mode, "w!") == 0)
 		w->shared = true;
 	else if (strcmp(mode, "w") != 0)
-		return err_say(err, size, -EINVAL, "%s: mode is \"%.20s\", not r, w or w!", in.who, mode);
+		return err_say(err, size, -EINVAL, "mode is \"%.20s\", not r, w or w!", mode);
 	return 0;
 }
 
@@ -193,7 +193,7 @@ static bool sector_size_ok(uint32_t v) { return IS_POW2(v) && v >= 512 && v <= S
 
 int vbd_offer_read(const struct xs_kvs *back, struct vbd_offer *o, char *err, size_t size)
 {
-	struct xs_kv_in in = {back, "backend", -EPEER, err, size, 0};
+	struct xs_kv_in in = {back, "backend: ", -EPEER, err, size, 0};
 
 	memset(o, 0, sizeof(*o));
 	if (!xs_kv_get(back, "sectors"))
@@ -362,7 +362,7 @@ static int check_repeats(const struct xs_kv_in *in, const struct vbd_ask *a)
 
 int vbd_ask_read(const struct xs_kvs *front, const struct vbd_offer *o, struct vbd_ask *a, char *err, size_t size)
 {
-	struct xs_kv_in in = {front, "frontend", -EPEER, err, size, 0};
+	struct xs_kv_in in = {front, "frontend: ", -EPEER, err, size, 0};
 	int rc;
 
 	memset(a, 0, sizeof(*a));

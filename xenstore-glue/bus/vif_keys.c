@@ -113,7 +113,8 @@ static void read_mac(struct xs_kv_in *in, uint8_t mac[6])
 	const char *text = xs_kv_get(in->kvs, "mac");
 
 	if (text && text[0] && vif_mac_parse(text, mac) && in->rc == 0)
-		in->rc = err_say(in->err, in->size, in->bad, "%s: mac is \"%.40s\", not a station's address", in->who, text);
+		in->rc = err_say(in->err, in->size, in->bad, "%smac is \"%.40s\", not an interface's address as 00:16:3e:01:02:03 is",
+				 in->who, text);
 }
 
 static uint32_t read_mtu(struct xs_kv_in *in, uint32_t absent)
@@ -121,7 +122,7 @@ static uint32_t read_mtu(struct xs_kv_in *in, uint32_t absent)
 	uint32_t mtu = (uint32_t)xs_kv_in_u64(in, "mtu", absent, VIF_MTU_MAX);
 
 	if (mtu && mtu < MTU_MIN && in->rc == 0)
-		in->rc = err_say(in->err, in->size, in->bad, "%s: mtu is %u, less than %u", in->who, mtu, MTU_MIN);
+		in->rc = err_say(in->err, in->size, in->bad, "%smtu is %u, less than %u", in->who, mtu, MTU_MIN);
 	return mtu;
 }
 
@@ -130,7 +131,7 @@ static void read_rate(struct xs_kv_in *in, struct vif_wanted *w)
 	const char *text = xs_kv_get(in->kvs, "rate");
 
 	if (text && vif_rate_parse(text, &w->rate_bytes, &w->rate_us) && in->rc == 0)
-		in->rc = err_say(in->err, in->size, in->bad, "%s: rate is \"%.40s\", not BYTES,MICROSECONDS", in->who, text);
+		in->rc = err_say(in->err, in->size, in->bad, "%srate is \"%.40s\", not BYTES,MICROSECONDS", in->who, text);
 }
 
 static void read_mode(struct xs_kv_in *in, struct vif_wanted *w)
@@ -138,17 +139,17 @@ static void read_mode(struct xs_kv_in *in, struct vif_wanted *w)
 	const char *text = xs_kv_get(in->kvs, "mode");
 
 	if (text && text[0] && vif_mode_parse(text, &w->mode) && in->rc == 0)
-		in->rc = err_say(in->err, in->size, in->bad, "%s: mode is \"%.40s\", not bridge, nat, route or openvswitch", in->who,
+		in->rc = err_say(in->err, in->size, in->bad, "%smode is \"%.40s\", not bridge, nat, route or openvswitch", in->who,
 				 text);
 }
 
 int vif_wanted_read(const struct xs_kvs *back, struct vif_wanted *w, char *err, size_t size)
 {
-	struct xs_kv_in in = {back, "backend's directory", -EINVAL, err, size, 0};
+	struct xs_kv_in in = {back, "", -EINVAL, err, size, 0};
 
 	memset(w, 0, sizeof(*w));
 	if (xs_kv_in_text(&in, "frontend", w->frontend, sizeof(w->frontend)) || !xs_kv_get(back, "frontend-id"))
-		return err_say(err, size, -EINVAL, "%s: no frontend or frontend-id", in.who);
+		return err_say(err, size, -EINVAL, "no frontend or frontend-id");
 	w->frontend_id = (uint32_t)xs_kv_in_u64(&in, "frontend-id", 0, XS_DOMID_FIRST_RESERVED - 1);
 	w->online = xs_kv_in_bool(&in, "online", true);
 	w->handle = (uint32_t)xs_kv_in_u64(&in, "handle", 0, HANDLE_MAX);
@@ -215,7 +216,7 @@ int vif_wanted_write(const struct vif_wanted *w, struct xs_kvs *back)
 
 int vif_told_read(const struct xs_kvs *front, struct vif_told *t, char *err, size_t size)
 {
-	struct xs_kv_in in = {front, "frontend's directory", -EINVAL, err, size, 0};
+	struct xs_kv_in in = {front, "frontend's directory: ", -EINVAL, err, size, 0};
 
 	memset(t, 0, sizeof(*t));
 	t->handle = (uint32_t)xs_kv_in_u64(&in, "handle", 0, HANDLE_MAX);
@@ -277,7 +278,7 @@ int vif_offer_write(const struct vif_offer *of, struct xs_kvs *back)
 
 int vif_offer_read(const struct xs_kvs *back, struct vif_offer *o, char *err, size_t size)
 {
-	struct xs_kv_in in = {back, "backend", -EPEER, err, size, 0};
+	struct xs_kv_in in = {back, "backend: ", -EPEER, err, size, 0};
 	uint32_t max;
 
 	memset(o, 0, sizeof(*o));
@@ -425,7 +426,7 @@ static int check_repeats(const struct xs_kv_in *in, const struct vif_ask *a)
 
 int vif_ask_read(const struct xs_kvs *front, const struct vif_offer *o, struct vif_ask *a, char *err, size_t size)
 {
-	struct xs_kv_in in = {front, "frontend", -EPEER, err, size, 0};
+	struct xs_kv_in in = {front, "frontend: ", -EPEER, err, size, 0};
 	uint32_t max_queues = MIN(MAX(o->max_queues, 1u), CONN_QUEUES_MAX);
 
 	memset(a, 0, sizeof(*a));

@@ -85,7 +85,7 @@ uint64_t xs_kv_in_u64(struct xs_kv_in *in, const char *key, uint64_t absent, uin
 	uint64_t v = absent;
 
 	if (val && !xs_kv_number(val, max, &v) && in->rc == 0)
-		in->rc = err_say(in->err, in->size, in->bad, "%s: %s is \"%.40s\", not a number up to %llu", in->who, key, val,
+		in->rc = err_say(in->err, in->size, in->bad, "%s%s is \"%.40s\", not a number up to %llu", in->who, key, val,
 				 (unsigned long long)max);
 	return v;
 }
@@ -103,7 +103,7 @@ int xs_kv_in_text(struct xs_kv_in *in, const char *key, char *out, size_t size)
 
 	out[0] = '\0';
 	if (val && strlen(val) >= size && in->rc == 0)
-		in->rc = err_say(in->err, in->size, in->bad, "%s: %s is longer than %zu bytes", in->who, key, size - 1);
+		in->rc = err_say(in->err, in->size, in->bad, "%s%s is longer than %zu bytes", in->who, key, size - 1);
 	else if (val && strlen(val) < size)
 		strcpy(out, val);
 	return val ? 0 : -ENOENT;
@@ -112,7 +112,7 @@ int xs_kv_in_text(struct xs_kv_in *in, const char *key, char *out, size_t size)
 int xs_kv_in_needed(struct xs_kv_in *in, const char *key, uint32_t *v)
 {
 	if (in->rc == 0 && !xs_kv_get(in->kvs, key))
-		in->rc = err_say(in->err, in->size, in->bad, "%s: %s is missing", in->who, key);
+		in->rc = err_say(in->err, in->size, in->bad, "%s%s is missing", in->who, key);
 	*v = xs_kv_in_u32(in, key, 0);
 	return in->rc;
 }
@@ -120,7 +120,7 @@ int xs_kv_in_needed(struct xs_kv_in *in, const char *key, uint32_t *v)
 int xs_kv_in_port(struct xs_kv_in *in, const char *key, uint32_t *port)
 {
 	if (xs_kv_in_needed(in, key, port) == 0 && *port == 0)
-		in->rc = err_say(in->err, in->size, in->bad, "%s: %s is 0, which is no port", in->who, key);
+		in->rc = err_say(in->err, in->size, in->bad, "%s%s is 0, which is no port", in->who, key);
 	return in->rc;
 }
 

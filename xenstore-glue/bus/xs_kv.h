@@ -30,7 +30,8 @@ bool xs_kv_script(const char *script, const char *name);
 /* Digits only, at most max. */
 bool xs_kv_number(const char *text, uint64_t max, uint64_t *out);
 
-/* Keys being read: the first wrong value sets rc to bad and err to a line; who says whose they are. */
+/* Keys being read: the first wrong value sets rc to bad and err to a line, which who begins: "frontend: ", or "" where it is clear whose
+ * they are. */
 struct xs_kv_in {
 	const struct xs_kvs *kvs;
 	const char *who;

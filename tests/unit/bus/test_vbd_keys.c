@@ -111,7 +111,7 @@ static void wanted(void **state)
 	assert_memory_equal(&r, &w, sizeof(w));
 	xs_kv_set(&kvs, "mode", "rw");
 	assert_int_equal(vbd_wanted_read(&kvs, &r, line, sizeof(line)), -EINVAL);
-	assert_string_equal(line, "backend's directory: mode is \"rw\", not r, w or w!");
+	assert_string_equal(line, "mode is \"rw\", not r, w or w!");
 	xs_kv_set(&kvs, "mode", "r");
 	xs_kv_set(&kvs, "frontend-id", "99999");
 	assert_int_equal(vbd_wanted_read(&kvs, &r, line, sizeof(line)), -EINVAL);

@@ -137,7 +137,7 @@ static void wrong_wanted(void **state)
 	kvs.n = 0;
 	xs_kv_set(&kvs, "frontend", "/f");
 	assert_int_equal(vif_wanted_read(&kvs, &r, line, sizeof(line)), -EINVAL);
-	assert_string_equal(line, "backend's directory: no frontend or frontend-id");
+	assert_string_equal(line, "no frontend or frontend-id");
 }
 
 static void told(void **state)
