@@ -30,7 +30,7 @@ static const char usage_text[] =
 	"usage: bulkhead-netfront --domain VM [--handle N] [OPTION...] [tap | info | verify]\n"
 	"  tap       carries the vif's packets to and from a tap until SIGTERM (the default); SIGUSR1: counters\n"
 	"  info      what both ends have agreed on\n"
-	"  verify    sends numbered packets to the vif of --peer and back, checks each; SIGTERM ends it early\n"
+	"  verify    sends numbered packets to the vif of --peer and back, checks each; SIGTERM or SIGINT ends it early\n"
 	"Options: --runtime-dir DIR --provider NAME --queues N --rx-buffers N --xdp-headroom BYTES --timeout SECONDS\n"
 	"  --no-sg --no-gso --no-csum --no-split --no-ctrl\n"
 	"of tap: --netns NAME --tap NAME --background --pid-file FILE\n"
@@ -189,15 +189,11 @@ static int cmd_info(struct netfront *f)
 static uint32_t stop_asked;
 static void on_term(int sig UNUSED) { store_relaxed(&stop_asked, 1); }
 
-/* The threads that it makes from now on take SIGTERM, which ends the sending. */
-static void end_on_term(void)
+/* The sending ends then; what has been counted is told. */
+static void end_on_signal(void)
 {
-	sigset_t set;
-
 	signal(SIGTERM, on_term);
-	sigemptyset(&set);
-	sigaddset(&set, SIGTERM);
-	pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+	signal(SIGINT, on_term);
 	opt.verify.stop = &stop_asked;
 }
 
@@ -212,7 +208,7 @@ static int cmd_verify(struct netfront *f)
 	o.handle = opt.peer_handle;
 	if (netfront_open(&o, &peer, err, sizeof(err)))
 		return failed(err);
-	end_on_term();
+	end_on_signal();
 	rc = net_cmd_verify(f, peer, &opt.verify);
 	netfront_close(peer);
 	return rc;
