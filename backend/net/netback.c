@@ -217,6 +217,7 @@ uint64_t netback_deadline(struct netback_queue *q)
 void netback_awake(struct netback_queue *q)
 {
 	pm_stat64(&NET_STAT(q, common.stats.turn), NET_STAT(q, common.stats.turn) | 1);
+	q->rx_dry = false;
 	q->now = clock_lately(&q->clock);
 }
 

@@ -65,6 +65,7 @@ struct netback_queue {
 	uint64_t rx_shown; /* published = used */
 	uint64_t rx_cons;  /* behind the last request that a packet has */
 	uint64_t rx_head, rx_placed, rx_next;
+	bool rx_dry;	   /* the netport had nothing just now: the next turn does not look */
 	bool rx_reading;   /* the buffer of rx_next is ready to be read into */
 	uint64_t rx_need;  /* requests that the first packet waits for; 0: none waits */
 	uint64_t rx_wait_since; /* 0: not waiting */

@@ -88,6 +88,10 @@ bool net_rx_read(struct netback_queue *q, unsigned budget)
 	uint32_t lens[NJRNL_BUFS], n = 0; /* of the mutant */
 	bool did = false;
 
+	if (q->rx_dry) { /* a look may cost a system call; arm looks again, whatever this turn does not see */
+		q->rx_dry = false;
+		return false;
+	}
 	while (budget-- && q->rx_next + n - q->rx_head < NJRNL_BUFS && !load_relaxed(&q->dev->draining)) {
 		uint64_t seq = q->rx_next + n;
 		ssize_t len;
@@ -96,8 +100,10 @@ bool net_rx_read(struct netback_queue *q, unsigned budget)
 			njrnl_rx_reading(q->j, seq, q->rx_dirty[seq % NJRNL_BUFS]);
 		q->rx_reading = true;
 		len = netport_read(q->np, njrnl_data_of(q->j, seq));
-		if (len < (ssize_t)NETPORT_PACKET_MIN)
+		if (len < (ssize_t)NETPORT_PACKET_MIN) {
+			q->rx_dry = true;
 			break;
+		}
 		did = q->moved = true;
 		q->rx_reading = false;
 		q->rx_dirty[seq % NJRNL_BUFS] = (uint8_t)((size_t)(len - 1) / JRNL_PAGE);
