@@ -58,11 +58,17 @@ copied() {
 	[ "$(cat /srv/sums)" = "$sum" ] || fail "$1 sent another file"
 }
 
-# speed GUEST SERVER SECONDS [OPTION...]: TCP's, in Mbit/s; from the guest, with -R to it.
+# speed GUEST SERVER SECONDS [OPTION...]: TCP's, in Mbit/s, goes into $mbits; from the guest, with -R to it.
 speed() {
-	speeds=$((${speeds:-0} + 1))
-	ask "$1" "iperf3 -c $2 -t $3 -f m ${*:4} >/tmp/iperf 2>&1 && echo SPE''ED$speeds \$(awk '/receiver/ { print \$(NF - 2) }' /tmp/iperf) || { cat /tmp/iperf; false; }" $(($3 + 40))
-	console "$1" | sed -n "s/.*SPEED$speeds //p" | tail -1
+	ask "$1" "iperf3 -c $2 -t $3 -f m ${*:4} >/tmp/iperf 2>&1 && echo SPE''ED \$(awk '/receiver/ { print \$(NF - 2) }' /tmp/iperf) || { cat /tmp/iperf; false; }" $(($3 + 40))
+	mbits=$(console "$1" | sed -n 's/^SPEED //p' | tail -1)
+}
+# speeds WHAT GUEST SERVER: both ways.
+speeds() {
+	speed "$2" "$3" 3
+	local out=$mbits
+	speed "$2" "$3" 3 -R
+	echo "OBS net, $1: from the guest $out, to it $mbits Mbit/s"
 }
 
 # killing GUEST TIMES [DEVICE]: its vif's stub is killed twice a second, meanwhile; killed waits for it.

@@ -3,58 +3,8 @@
 # limit: 250 s
 . /cases/functions.sh
 export RAMDISK=/boot/small.img MEM=256
-
-# The smallest system: busybox, our programs, xenstore's tools.
-pack() {
-	local f l lib=usr/lib/x86_64-linux-gnu o=/srv/stub
-	mkdir -p $o/usr/bin $o/usr/libexec/bulkhead $o/usr/lib64 $o/$lib $o/modules $o/proc $o/sys $o/dev $o/run $o/srv $o/tmp $o/etc
-	for f in bin lib lib64; do ln -s usr/$f $o/$f; done
-	cp /bin/busybox $o/usr/bin/
-	cp -L /usr/lib64/ld-linux-x86-64.so.2 $o/usr/lib64/
-	echo 'root:x:0:0::/root:/bin/sh' >$o/etc/passwd
-	cp /modules/{xen-privcmd,xenfs,xen-evtchn,xen-gntdev,xen-gntalloc,brd}.ko $o/modules/
-	cp /usr/libexec/bulkhead/{bulkhead,bulkheadd,bulkhead-blk,bulkhead-keep,bulkhead-autoprobe} $o/usr/libexec/bulkhead/
-	cp -L /usr/bin/xenstore-{read,ls,exists} $o/usr/bin/
-	ln -s ../libexec/bulkhead/bulkhead $o/usr/bin/bulkhead
-	for f in $o/usr/libexec/bulkhead/bulkhead{,d,-keep,-autoprobe} $o/usr/bin/xenstore-*; do /usr/lib64/ld-linux-x86-64.so.2 --list "$f" 2>/dev/null; done | awk '$2 == "=>" { print $3 }' | sort -u |
-		while read -r l; do cp -L "$l" $o/$lib/; done
-	cp -L /$lib/libgcc_s.so.1 $o/$lib/
-	cat >$o/init <<'I'
-#!/bin/busybox sh
-/bin/busybox --install -s /usr/bin
-export PATH=/usr/bin HOME=/
-mount -t proc proc /proc
-mount -t sysfs sys /sys
-mount -t devtmpfs dev /dev
-mkdir -p /dev/shm /dev/pts
-mount -t tmpfs shm /dev/shm
-mount -t tmpfs run /run
-mount -t tmpfs srv /srv
-for m in xen-privcmd xenfs xen-evtchn xen-gntdev xen-gntalloc; do insmod /modules/$m.ko; done
-insmod /modules/brd.ko rd_nr=3 rd_size=65536
-mount -t xenfs xenfs /proc/xen
-truncate -s 64M /srv/a.img
-ulimit -n 65536
-bulkhead start --hang-ms 1000 || cat /run/bulkhead/log
-echo "GUEST UP domain $(xenstore-read domid)"
-while :; do sh </dev/console; done
-I
-	chmod 755 $o/init
-	(cd $o && find . | cpio -o -H newc 2>/dev/null) >/srv/stub.img
-	rm -rf $o
-}
-
-driver_domain() {
-	rm -f /var/log/xen/guest-stub.log
-	timed "create the driver domain" 0 xl create /srv/stub.cfg
-	wait_for 40 "the driver domain is up" says stub "GUEST UP domain"
-	s=$(xl domid stub)
-}
+. /cases/driver_functions.sh
 no_nodes() { not xenstore-exists "/local/domain/$s/backend/vbd/$1" && not xenstore-exists "/libxl/$1"; }
-
-# What happened there is seen in its console.
-dump_there() { xl domid stub >/dev/null && (ask stub 'cat /run/bulkhead/log; bulkhead status; xenstore-ls backend; ps'); console stub | tail -60; }
-trap 'rc=$?; [ $rc = 0 ] || { dump_there; dump; }; cleanup' EXIT
 
 pack
 RAMDISK=/srv/stub.img config stub none 0 'driver_domain=1'

@@ -10,7 +10,6 @@ nft add table ip nat && nft add chain ip nat post '{ type nat hook postrouting p
 # shellcheck disable=SC2086 # a command's words
 servers $OUT
 start_world --vifs marked
-holds >/srv/before
 config a net 0 'vif=["script=vif-bulkhead-nat,ip=10.7.0.5,mac=00:16:3e:00:00:01"]'
 timed "create, NAT" 0 xl create /srv/a.cfg
 wait_for 60 "a is up" says a "GUEST UP"
@@ -22,12 +21,11 @@ copied a 192.0.2.2
 killing a 10
 while kills_last; do copied a 192.0.2.2; done
 killed 9
-echo "OBS net, NAT: guest to a host beyond dom0 $(speed a 192.0.2.2 3), from there $(speed a 192.0.2.2 3 -R) Mbit/s"
+speeds "NAT, a host beyond dom0" a 192.0.2.2
 $OUT ping -c1 -W1 10.7.0.5 && fail "the guest is reached from outside"
 quiet_guest a
 timed "destroy, NAT" 0 xl destroy a
 no_vif_left "$id"
-nothing_more /srv/before
 ! ip route | grep 'vif' || fail "a route is left"
 
 # Without Bulkhead such a line is no vif of the kernel's.

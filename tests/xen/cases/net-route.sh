@@ -8,7 +8,6 @@ echo 1 >/proc/sys/net/ipv4/conf/out0/proxy_arp
 # shellcheck disable=SC2086 # a command's words
 servers $OUT
 start_world
-holds >/srv/before
 config a net 0 'vif=["script=vif-route,ip=192.0.2.101,gatewaydev=out0,mac=00:16:3e:00:00:01"]'
 timed "create, routed" 0 xl create /srv/a.cfg
 wait_for 60 "a is up" says a "GUEST UP"
@@ -19,9 +18,8 @@ $OUT ping -c3 192.0.2.101 || fail "the guest is not reached from outside"
 killing a 10
 while kills_last; do copied a 192.0.2.2; done
 killed 9
-echo "OBS net, routed: guest to a host beyond dom0 $(speed a 192.0.2.2 3), from there $(speed a 192.0.2.2 3 -R) Mbit/s"
+speeds "routed, a host beyond dom0" a 192.0.2.2
 quiet_guest a
 timed "destroy, routed" 0 xl destroy a
 no_vif_left "$id"
-nothing_more /srv/before
 ! ip route | grep 'vif' || fail "a route is left"
