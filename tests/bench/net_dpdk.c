@@ -19,9 +19,9 @@ static const char script[] =
 	"d=$(mktemp -d) || exit 1\n"
 	"pmd() { exec timeout -k 1 \"$1\" dpdk-testpmd --no-huge -m 256 --no-pci --file-prefix=\"$(basename \"$d\")-$2\" --lcores \"$3\" --vdev \"$4\""
 	" -- --total-num-mbufs=8192 --stats-period=1 --forward-mode=\"$5\" \"--txpkts=$6\"; }\n"
-	"(pmd 9 host 0@0,1@1 \"net_vhost0,iface=$d/sock,queues=1\" rxonly \"$1\") >\"$d/out\" 2>&1 &\n"
+	"(pmd 11 host 0@0,1@1 \"net_vhost0,iface=$d/sock,queues=1\" rxonly \"$1\") >\"$d/out\" 2>&1 &\n"
 	"for i in $(seq 60); do [ -S \"$d/sock\" ] || sleep 0.05; done\n"
-	"(pmd 5 guest 0@0,1@0 \"net_virtio_user0,path=$d/sock,queues=1,mac=02:00:00:00:00:02\" txonly \"$1\") >\"$d/guest\" 2>&1\n"
+	"(pmd 6 guest 0@0,1@0 \"net_virtio_user0,path=$d/sock,queues=1,mac=02:00:00:00:00:02\" txonly \"$1\") >\"$d/guest\" 2>&1\n"
 	"kill $! 2>/dev/null; wait\n"
 	"cat \"$d/out\"; grep -ai error \"$d/guest\" | tail -n 1; rm -rf \"$d\"\n";
 
@@ -36,7 +36,7 @@ static double median_of(const char *text)
 		if (pps > 0 && ++seen > WARM)
 			v[n++] = pps;
 	}
-	return n > 1 ? bench_median(v, n - 1) : 0;
+	return n > 1 ? bench_median(v, n - 1) : n ? v[0] : 0;
 }
 
 int net_dpdk_rate(uint32_t frame, double *rate, char *err, size_t size)
