@@ -6,9 +6,13 @@
 #include "ring/os/rundir.h"
 
 #include <errno.h>
+#include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -17,9 +21,13 @@ static const char usage[] = "usage: bulkhead-vif [--state=DIR] tap DEV [queues=N
 			    "       bulkhead-vif [--state=DIR] detach DEV [keep-tap]\n"
 			    "       bulkhead-vif [--state=DIR] list | detach-all\n";
 
+static int say = -1; /* the supervisor's socket: it is told why */
+
 static int complain(int rc, const char *err)
 {
 	fprintf(stderr, "bulkhead-vif: %s\n", err);
+	if (say >= 0)
+		send(say, err, strlen(err), MSG_NOSIGNAL | MSG_DONTWAIT);
 	return rc == -EINVAL ? EXIT_USAGE : EXIT_TEMPORARY;
 }
 
@@ -131,14 +139,25 @@ static int all(const char *dir, bool undo)
 	return status;
 }
 
+/* What is attached for a supervisor that is gone, its successor may want otherwise. */
+static void end_with_supervisor(void)
+{
+	struct pollfd p = {.fd = say};
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (poll(&p, 1, 0) == 1) /* it was gone before */
+		_exit(EXIT_TEMPORARY);
+}
+
 int main(int argc, char **argv)
 {
 	char runtime[256], dir[300];
 	int i = 1;
 
-	if (argc > 1 && strncmp(argv[1], "--state=", 8) == 0) {
-		snprintf(dir, sizeof(dir), "%s", argv[1] + 8);
-		i++;
+	if (argc > 1 && strncmp(argv[1], "--say=", 6) == 0)
+		say = atoi(argv[i++] + 6);
+	if (argc > i && strncmp(argv[i], "--state=", 8) == 0) {
+		snprintf(dir, sizeof(dir), "%s", argv[i++] + 8);
 	} else if (rundir_default(NULL, runtime, sizeof(runtime)) || rundir_file(runtime, "net", dir, sizeof(dir))) {
 		return complain(-EINVAL, "the runtime directory's name is too long");
 	}
@@ -148,6 +167,8 @@ int main(int argc, char **argv)
 		return all(dir, true);
 	if (argc - i >= 2 && strcmp(argv[i], "tap") == 0)
 		return make_tap(dir, argv[i + 1], argc - i - 2, argv + i + 2);
+	if (say >= 0 && argc > i && strcmp(argv[i], "attach") == 0)
+		end_with_supervisor();
 	if (argc - i >= 2 && strcmp(argv[i], "attach") == 0)
 		return attach(dir, argv[i + 1], argc - i - 2, argv + i + 2);
 	if (argc - i == 2 && strcmp(argv[i], "detach") == 0)

@@ -38,6 +38,22 @@ static void PRINTF_LIKE(2, 3) put(struct args *a, const char *fmt, ...)
 	a->n++;
 }
 
+/* All that somebody says, as far as it goes into buf: they say a line in pieces. */
+static void hear(int fd, char *buf, size_t size)
+{
+	char rest[256];
+	size_t have = 0;
+	ssize_t n = 1;
+
+	while (n > 0) {
+		bool full = have + 1 == size;
+
+		n = read(fd, full ? rest : buf + have, full ? sizeof(rest) : size - 1 - have);
+		have += n > 0 && !full ? (size_t)n : 0;
+	}
+	buf[have] = '\0';
+}
+
 /* input: on its stdin; may be "". Its first line of complaint goes into err. -ENOENT: there is no such program. */
 static int run(const struct net_job *j, struct args *a, const char *input)
 {
@@ -67,7 +83,8 @@ static int run(const struct net_job *j, struct args *a, const char *input)
 	/* It is less than what a pipe holds. */
 	n = pid > 0 && input[0] ? write(in[1], input, strlen(input)) : 0;
 	close(in[1]);
-	n = n < 0 ? n : read(out[0], said, sizeof(said) - 1);
+	if (n >= 0)
+		hear(out[0], said, sizeof(said));
 	if (pid > 0 && waitpid(pid, &status, 0) != pid)
 		status = -1;
 	close(out[0]);
@@ -75,7 +92,6 @@ static int run(const struct net_job *j, struct args *a, const char *input)
 		return 0;
 	if (pid > 0 && WIFEXITED(status) && WEXITSTATUS(status) == 127)
 		return err_say(j->err, j->size, -ENOENT, "%s: %s is not here: install openvswitch-switch", j->vif->dev, a->arg[0]);
-	said[MAX(n, 0)] = '\0';
 	return err_say(j->err, j->size, -EIO, "%s: %s", j->vif->dev, said[0] ? strtok(said, "\n") : "Open vSwitch's tools fail");
 }
 

@@ -226,7 +226,11 @@ static void kill_stranger(pid_t pid, void *arg)
 {
 	struct sup *s = (struct sup *)arg;
 	struct sup_proc *p;
+	char name[16];
 
+	procs_name(pid, name, sizeof(name));
+	if (strcmp(name, SUP_VIF_PROGRAM) == 0)
+		sup_helper_adopt(s, pid, SUP_VIF_NS);
 	if (!is_stub(pid))
 		return;
 	LIST_FOREACH(p, &s->procs, link)

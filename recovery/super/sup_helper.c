@@ -6,15 +6,19 @@
 #include "ring/base/check.h"
 
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <sys/pidfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 struct sup_helper {
+	LIST_ENTRY(sup_helper) link;
 	struct sup *sup;
 	struct sup_dev *dev; /* NULL: nobody wants to know any more */
+	char what[16];	     /* it works on; "": of a predecessor of ours, any */
 	int pidfd, ctl;
 	struct loop_fd on_end;
 	struct loop_timer deadline;
@@ -29,12 +33,14 @@ static void over(struct loop_fd *w, uint32_t events UNUSED)
 	waitid(P_PIDFD, (id_t)h->pidfd, &si, WEXITED | WNOHANG);
 	loop_fd_stop(h->sup->loop, &h->on_end);
 	loop_timer_stop(h->sup->loop, &h->deadline);
+	LIST_REMOVE(h, link);
 	close(h->pidfd);
 	if (h->dev) {
 		h->dev->helper = NULL;
 		h->ended(h->dev, h->ctl, &si);
 	}
-	close(h->ctl);
+	if (h->ctl >= 0)
+		close(h->ctl);
 	free(h);
 }
 
@@ -43,7 +49,21 @@ static void late(struct loop_timer *t)
 	pidfd_send_signal(CONTAINER_OF(t, struct sup_helper, deadline)->pidfd, SIGKILL, NULL, 0);
 }
 
-int sup_helper_run(struct sup *s, struct sup_dev *d, const struct spawn_plan *plan, uint64_t ns, sup_helper_fn *ended)
+static struct sup_helper *watch(struct sup *s, int pidfd, uint64_t ns)
+{
+	struct sup_helper *h = calloc(1, sizeof(*h));
+	int rc;
+
+	CHECK(h);
+	*h = (struct sup_helper){.sup = s, .pidfd = pidfd, .ctl = -1};
+	rc = loop_fd_start(s->loop, &h->on_end, pidfd, EPOLLIN, over);
+	CHECK(rc == 0);
+	loop_timer_start(s->loop, &h->deadline, clock_now() + ns, late);
+	LIST_INSERT_HEAD(&s->helpers, h, link);
+	return h;
+}
+
+int sup_helper_run(struct sup *s, struct sup_dev *d, const char *what, const struct spawn_plan *plan, uint64_t ns, sup_helper_fn *ended)
 {
 	struct sup_helper *h;
 	struct spawned out;
@@ -53,15 +73,32 @@ int sup_helper_run(struct sup *s, struct sup_dev *d, const struct spawn_plan *pl
 		return rc;
 	if (out.far >= 0)
 		close(out.far);
-	h = calloc(1, sizeof(*h));
-	CHECK(h);
-	*h = (struct sup_helper){.sup = s, .dev = d, .pidfd = out.pidfd, .ctl = out.ctl, .ended = ended};
-	rc = loop_fd_start(s->loop, &h->on_end, h->pidfd, EPOLLIN, over);
-	CHECK(rc == 0);
-	loop_timer_start(s->loop, &h->deadline, clock_now() + ns, late);
+	h = watch(s, out.pidfd, ns);
+	h->dev = d;
+	h->ctl = out.ctl;
+	h->ended = ended;
+	snprintf(h->what, sizeof(h->what), "%s", what);
 	if (d)
 		d->helper = h;
 	return 0;
+}
+
+void sup_helper_adopt(struct sup *s, pid_t pid, uint64_t ns)
+{
+	int pidfd = pidfd_open(pid, 0);
+
+	if (pidfd >= 0)
+		watch(s, pidfd, ns);
+}
+
+bool sup_helper_runs(const struct sup *s, const char *what)
+{
+	const struct sup_helper *h;
+
+	LIST_FOREACH(h, &s->helpers, link)
+		if (!h->what[0] || strcmp(h->what, what) == 0)
+			return true;
+	return false;
 }
 
 void sup_helper_stop(struct sup_dev *d)

@@ -38,6 +38,7 @@
 struct sup_dev;
 struct sup_group;
 struct sup_held;
+struct sup_helper;
 
 /* One device in one process. */
 struct proc_dev {
@@ -194,6 +195,7 @@ struct sup {
 	LIST_HEAD(, sup_group) groups;
 	LIST_HEAD(, sup_proc) procs;
 	LIST_HEAD(, sup_held) held;
+	LIST_HEAD(, sup_helper) helpers;
 	struct sup_blank blank[SUP_CLASSES];
 	uint64_t serial;
 	bool stopping, maptrack_said;
@@ -253,8 +255,12 @@ int sup_offer_options(struct sup_dev *d, struct spec *sp, uint64_t poll_us);
 /* sup_helper.c - processes that do one thing and end. ctl: the socket on which it may have said something, closed after the call. */
 struct spawn_plan;
 typedef void sup_helper_fn(struct sup_dev *d, int ctl, const siginfo_t *si);
-/* ended is called unless it is stopped before; killed after ns. d NULL: nobody wants to know. 0, or why it can not be started. */
-int sup_helper_run(struct sup *s, struct sup_dev *d, const struct spawn_plan *plan, uint64_t ns, sup_helper_fn *ended);
+/* ended is called unless it is stopped before; killed after ns. d NULL: nobody wants to know. what: it works on, at most 15 characters.
+ * 0, or why it can not be started. */
+int sup_helper_run(struct sup *s, struct sup_dev *d, const char *what, const struct spawn_plan *plan, uint64_t ns, sup_helper_fn *ended);
+/* One that a predecessor of ours has left: it may work on anything. */
+void sup_helper_adopt(struct sup *s, pid_t pid, uint64_t ns);
+bool sup_helper_runs(const struct sup *s, const char *what); /* one that works on it, or may */
 void sup_helper_stop(struct sup_dev *d); /* the one of d, if any, is killed, and d is not told */
 
 /* sup_vbd_offer.c - a disk's image: opened, reserved, probed */
@@ -275,10 +281,13 @@ int sup_resize(struct sup_dev *d, uint64_t bytes, char *text, size_t size);
 /* sup_vif.c */
 void sup_vif_offered(struct sup_dev *d);
 /* sup_vif_attach.c - its tap and the host's network, by wanted.mode. Ends in sup_vif_offered() or sup_offer_refused(). */
+#define SUP_VIF_PROGRAM "bulkhead-vif"
+#define SUP_VIF_NS (8 * NS_PER_S) /* libxl and bulkhead(1) wait for 10 s */
 int sup_vif_attach(struct sup_dev *d);
 void sup_vif_detach(struct sup_dev *d);
 
 /* sup_vif_port.c - a vif's netport. d->text, or err, says what is wrong. */
+bool sup_vif_port_leaving(const struct sup_dev *d); /* a tap of the name that it is to have is still being detached */
 int sup_vif_port_take(struct sup_dev *d);    /* while it is offered: a tap is made, an end of a pair is taken */
 void sup_vif_port_leave(struct sup_dev *d);
 int sup_vif_port_open(struct sup_dev *d, char *err, size_t size); /* for a connection: a tap's queues */

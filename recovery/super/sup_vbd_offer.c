@@ -248,7 +248,7 @@ static int probe(struct sup_dev *d)
 		plan.pass = &d->vbd.image;
 		plan.npass = 1;
 	}
-	rc = sup_helper_run(d->sup, d, &plan, SUP_PROBE_NS, probed);
+	rc = sup_helper_run(d->sup, d, d->vdev, &plan, SUP_PROBE_NS, probed);
 	free(r);
 	if (rc)
 		sup_dev_text(d, "%s can not be started: %s", file, err_str(rc));

@@ -100,6 +100,10 @@ static void offer(struct sup_dev *d)
 		sup_offer_refused_now(d);
 		return;
 	}
+	if (sup_vif_port_leaving(d)) {
+		sup_offer_soon(d);
+		return;
+	}
 	rc = sup_vif_port_take(d);
 	if (rc)
 		sup_offer_refused(d, rc == -EBUSY);

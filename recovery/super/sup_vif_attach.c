@@ -1,5 +1,6 @@
 /* How a vif's tap meets the host's network, where the toolstack has no script for it: bulkhead-vif does it and undoes it, as processes
- * of their own, so that nothing that they wait for holds up anybody else. Both may be done again at any time. */
+ * of their own, so that nothing that they wait for holds up anybody else. Both may be done again at any time, but in their order: a tap
+ * is attached when none works on one of its name any more. Who attaches ends with us; who detaches goes on, and our successor waits. */
 #include "recovery/super/sup_priv.h"
 
 #include "recovery/super/sup_spawn.h"
@@ -12,8 +13,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 
-#define ATTACH_NS (8 * NS_PER_S) /* libxl and bulkhead(1) wait for 10 s */
 #define ARGS_MAX 24
 
 struct words {
@@ -40,27 +41,33 @@ static void given(struct words *w, const char *key, const char *value)
 		word(w, "%s=%s", key, value);
 }
 
-static void ended(struct sup_dev *d, int ctl UNUSED, const siginfo_t *si)
+static void ended(struct sup_dev *d, int ctl, const siginfo_t *si)
 {
 	bool exited = si->si_code == CLD_EXITED;
+	char line[sizeof(d->text)];
+	ssize_t n;
 
 	if (exited && si->si_status == 0) {
 		sup_vif_offered(d);
 		return;
 	}
-	sup_dev_text(d, "%s can not be attached to the host's network (mode=%s): see the log", d->vif.tap, vif_mode_name(d->vif.wanted.mode));
+	n = recv(ctl, line, sizeof(line) - 1, MSG_DONTWAIT);
+	if (n > 0)
+		sup_dev_text(d, "mode=%s: %.*s", vif_mode_name(d->vif.wanted.mode), (int)n, line);
+	else
+		sup_dev_text(d, "mode=%s: " SUP_VIF_PROGRAM " has died: see the log", vif_mode_name(d->vif.wanted.mode));
 	sup_offer_refused(d, !exited || si->si_status == EXIT_TEMPORARY);
 }
 
 /* d NULL: nobody wants to know how it ends. */
-static int run(struct sup *s, struct sup_dev *d, struct words *w)
+static int run(struct sup *s, struct sup_dev *d, const char *tap, struct words *w)
 {
 	char file[PATH_MAX];
 	const struct spawn_plan plan = {.file = file, .argv = w->argv};
 	int rc;
 
-	snprintf(file, sizeof(file), "%s/bulkhead-vif", s->o.libexec);
-	rc = sup_helper_run(s, d, &plan, ATTACH_NS, ended);
+	snprintf(file, sizeof(file), "%s/" SUP_VIF_PROGRAM, s->o.libexec);
+	rc = sup_helper_run(s, d, tap, &plan, SUP_VIF_NS, ended);
 	if (rc)
 		log_error("%s can not be started: %s", file, err_str(rc));
 	return rc;
@@ -68,7 +75,8 @@ static int run(struct sup *s, struct sup_dev *d, struct words *w)
 
 static void begin(struct words *w, const struct sup *s, const char *what, const char *dev)
 {
-	word(w, "bulkhead-vif");
+	word(w, SUP_VIF_PROGRAM);
+	word(w, "--say=%d", STUB_FD_CTL);
 	word(w, "--state=%s/net", s->dirs.run);
 	word(w, "%s", what);
 	word(w, "%s", dev);
@@ -96,7 +104,7 @@ int sup_vif_attach(struct sup_dev *d)
 	word(&w, "domid=%u", d->domid);
 	word(&w, "handle=%u", d->devid);
 	word(&w, "antispoof=%d", v->antispoof);
-	return run(d->sup, d, &w);
+	return run(d->sup, d, d->vif.tap, &w);
 }
 
 void sup_vif_detach(struct sup_dev *d)
@@ -105,5 +113,5 @@ void sup_vif_detach(struct sup_dev *d)
 
 	w.n = 0;
 	begin(&w, d->sup, "detach", d->vif.tap);
-	run(d->sup, NULL, &w);
+	run(d->sup, NULL, d->vif.tap, &w);
 }

@@ -119,6 +119,14 @@ static int make_tap(struct sup_dev *d, const struct tap_conf *c, int *fd, char *
 	return rc;
 }
 
+bool sup_vif_port_leaving(const struct sup_dev *d)
+{
+	char name[TAP_NAME_MAX];
+
+	tap_name(d, name);
+	return is(d, "tap") && !d->vif.tap_index && sup_helper_runs(d->sup, name);
+}
+
 static int take_tap(struct sup_dev *d)
 {
 	struct tap_conf c = conf_of(d, 1);
