@@ -236,6 +236,7 @@ static void appeared(struct sup_dev *d)
 	/* Draining, by a stub that a predecessor told so: Closed is written when that has ended. */
 	cfg.connected = sup_dev_runs(d) || d->state == CTL_SUSPENDED || d->state == CTL_BROKEN || (d->state == CTL_FAILED && d->has_journal) ||
 			(d->state == CTL_DRAINING && sup_dev_has_procs(d));
+	cfg.unsaid = d->class->may_go_online && !d->class->may_go_online(d);
 	rc = xenbus_end_open(&cfg, &d->end);
 	if (rc)
 		log_error("%s: %s: this device is not served", path, err_str(rc));

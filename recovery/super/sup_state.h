@@ -50,6 +50,7 @@ struct saved_vif {
 	uint32_t tap_index;
 	uint32_t side;	/* of a pair */
 	uint32_t stalled;
+	uint32_t script_runs; /* state 4 waits for it */
 };
 
 struct saved_dev {

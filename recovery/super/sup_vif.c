@@ -173,6 +173,7 @@ static void hotplug_read(void *arg, int rc, const char *data, size_t len)
 	(void)len;
 	if (!rc && strcmp(data, "connected") == 0) {
 		d->vif.script_runs = false;
+		sup_dev_save(d);
 		xsc_unwatch(sup_bus_store(d->sup), &d->vif.hotplug);
 		if (d->connected)
 			sup_bus_online(d);
@@ -320,6 +321,12 @@ static void up(struct sup_dev *d)
 	follow_node(d, &d->vif.rate, "rate", rate_changed);
 }
 
+static void found(struct sup_dev *d, const char *path UNUSED)
+{
+	follow_node(d, &d->vif.rate, "rate", rate_changed);
+	may_go_online(d);
+}
+
 static void said(struct sup_dev *d, const struct stub_msg *m) { carrier(d, m->arg[0] != 0); }
 
 /* ---- a successor of ours */
@@ -331,6 +338,7 @@ static void save(const struct sup_dev *d, struct saved_dev *v)
 				    .ask = d->vif.ask,
 				    .side = d->vif.side,
 				    .stalled = d->vif.stalled,
+				    .script_runs = d->vif.script_runs,
 				    .tap_index = d->vif.tap_index};
 	memcpy(v->vif.tap, d->vif.tap, sizeof(v->vif.tap));
 }
@@ -348,6 +356,7 @@ static void adopt(struct sup_dev *d, const struct saved_dev *v)
 	d->vif.ask = v->vif.ask;
 	d->vif.side = v->vif.side != 0;
 	d->vif.stalled = v->vif.stalled;
+	d->vif.script_runs = v->vif.script_runs;
 	memcpy(d->vif.tap, v->vif.tap, sizeof(d->vif.tap));
 	d->vif.tap[sizeof(d->vif.tap) - 1] = '\0';
 	d->vif.tap_index = v->vif.tap_index;
@@ -429,6 +438,7 @@ const struct sup_class sup_vif_class = {
 	.deposit = sup_vif_port_deposit,
 	.offer_keys = offer_keys,
 	.refuse_keys = refuse_keys,
+	.found = found,
 	.ask = ask,
 	.connect = sup_vif_port_open,
 	.disconnect = sup_vif_port_close,

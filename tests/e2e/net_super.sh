@@ -114,12 +114,25 @@ grep -q 'nosuch' "$T/said" || fail "a bridge that is not there: $(cat "$T/said")
 wait_for 10 "end of it" gone
 same before "what can not be attached"
 
-# Detached and attached again at once, many times: it works, and is whole.
-for n in 1 2 3; do
-	attach mode=nat,antispoof=1,ip=10.7.0.5 || fail "attach $n: $(cat "$T/said")"
-	bulkhead detach A vif0 --force >/dev/null 2>&1
+# Detached and attached again at once: the one waits for the other, however long that takes.
+attach mode=nat,antispoof=1,ip=10.7.0.5 || fail "attach: $(cat "$T/said")"
+helper() { pgrep -f -- "bulkhead-vif .*--state=$S $1 " >/dev/null; }
+exec 9>"$S/lock"
+flock 9
+bulkhead detach A vif0 --force >/dev/null 2>&1
+wait_for 10 "bulkhead-vif" helper detach
+attach mode=nat,antispoof=1,ip=10.7.0.5 &
+at=$!
+for _ in 1 2 3 4 5 6 7 8; do
+	helper attach && fail "an attachment overtakes what is detached"
+	sleep 0.05 # in which it might begin
 done
-attach mode=nat,antispoof=1,ip=10.7.0.5 || fail "attach at last: $(cat "$T/said")"
+flock -u 9
+wait $at || fail "attach after a slow detach: $(cat "$T/said")"
+for _ in 1 2 3; do
+	bulkhead detach A vif0 --force >/dev/null 2>&1
+	attach mode=nat,antispoof=1,ip=10.7.0.5 || fail "attach at once: $(cat "$T/said")"
+done
 front
 LIE=10.7.0.77 check "after many" 10.7.0.5/32 via=10.7.0.132
 detach

@@ -26,6 +26,7 @@ struct xenbus_end_cfg {
 	enum xenbus_role role;
 	bool direct;		/* net: the frontend goes from 1 to 4 */
 	bool connected;		/* backend, after the owner's restart: this connection lives (stubs or journal); without nodes: LOST */
+	bool unsaid;		/* but the frontend is not to be told yet, if it was not: xenbus_end_up() will */
 	const char *path;	/* own directory, absolute; copied */
 	const char *peer;	/* the other's; copied. NULL: taken from own key `frontend` or `backend` */
 	uint64_t patience_ns;	/* TIMEOUT when the peer does not answer that long in a phase that waits; 0: never */

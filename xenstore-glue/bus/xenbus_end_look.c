@@ -18,9 +18,13 @@ static bool replaced(const struct xenbus_end *e, const struct look *k)
 static void first_look(struct xenbus_end *e, const struct look *k)
 {
 	enum xenbus_action a;
+	enum xenbus_phase phase;
 
 	e->stored = k->own;
-	xend_set_phase(e, xenbus_fsm_start(e->cfg.role, k->own, k->peer, e->cfg.connected, &a));
+	phase = xenbus_fsm_start(e->cfg.role, k->own, k->peer, e->cfg.connected, &a);
+	if (phase == XENBUS_B_CONNECTED && e->cfg.unsaid && k->own == XenbusStateInitWait)
+		phase = XENBUS_B_CONNECTING;
+	xend_set_phase(e, phase);
 	e->started = true;
 	xend_write_out(e);
 	if (!k->online) {

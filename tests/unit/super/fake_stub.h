@@ -4,11 +4,12 @@
  *   mem:SIZE[,deaf=1]         its worker neither turns nor answers a poke
  *   mem:SIZE[,broken=1]       says BROKEN after CONNECTED
  *   mem:SIZE[,idle=1]         never counts a request as answered
+ * That of a vif takes a rate of 13000 bytes for the word that its guest takes no packets, of any other that it does again.
  */
 #ifndef BULKHEAD_TESTS_FAKE_STUB_H
 #define BULKHEAD_TESTS_FAKE_STUB_H
 
-#include "recovery/journal/jrnl_fmt.h"
+#include "recovery/journal/njrnl_fmt.h"
 #include "ring/base/pm.h"
 #include "ring/os/clock.h"
 #include "ring/os/fdmsg.h"
@@ -17,6 +18,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -60,6 +62,13 @@ static int fake_probe(void)
 	return fdmsg_send(STUB_FD_CTL, &p, sizeof(p), NULL, 0) ? 1 : 0;
 }
 
+static bool fake_vif(const struct stub_dev *d) { return d->conn.type == CONN_VIF; }
+
+static off_t fake_journal_bytes(const struct stub_dev *d)
+{
+	return (off_t)(fake_vif(d) ? njrnl_file_bytes(d->conn.nqueues) : jrnl_file_bytes(32 * d->conn.ring_pages, d->conn.nqueues));
+}
+
 /* Waits for the journal's lock, then takes it over; the generation it now has. */
 static uint64_t fake_own(const struct stub_dev *d, char **map)
 {
@@ -68,7 +77,7 @@ static uint64_t fake_own(const struct stub_dev *d, char **map)
 	struct jrnl_hdr *h;
 	struct stat st;
 
-	if (fd < 0 || fstat(fd, &st) < 0 || st.st_size != (off_t)jrnl_file_bytes(32 * d->conn.ring_pages, d->conn.nqueues) ||
+	if (fd < 0 || fstat(fd, &st) < 0 || st.st_size != fake_journal_bytes(d) ||
 	    fcntl(fd, F_OFD_SETLKW, &fl) < 0)
 		_exit(103);
 	*map = mmap(NULL, (size_t)st.st_size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
@@ -77,7 +86,7 @@ static uint64_t fake_own(const struct stub_dev *d, char **map)
 		if (h->valid != JRNL_VALID || memcmp(&h->conn, &d->conn, sizeof(h->conn)) != 0)
 			_exit(STUB_EXIT_MISMATCH);
 	} else {
-		h->magic = JRNL_MAGIC;
+		h->magic = fake_vif(d) ? NJRNL_MAGIC : JRNL_MAGIC;
 		h->conn = d->conn;
 	}
 	h->generation = JRNL_GENERATION(JRNL_GENERATION_OF(h->generation) + 1);
@@ -87,7 +96,9 @@ static uint64_t fake_own(const struct stub_dev *d, char **map)
 
 static struct jrnl_stats *fake_stats(const struct stub_dev *d, char *map, uint32_t q)
 {
-	return &((struct jrnl_queue *)(void *)(map + jrnl_queue_offset(32 * d->conn.ring_pages, q)))->stats;
+	uint64_t at = fake_vif(d) ? njrnl_queue_offset(q) : jrnl_queue_offset(32 * d->conn.ring_pages, q);
+
+	return &((struct jrnl_queue *)(void *)(map + at))->stats;
 }
 
 static void fake_poke(int fd)
@@ -120,11 +131,34 @@ static void fake_serve(const struct stub_start *s, char **map)
 			if (!strstr(s->dev[i].spec, "idle"))
 				pm_stat64(&st->requests, st->requests + 1);
 		}
-		if ((p[0].revents & POLLIN) && fdmsg_recv(STUB_FD_CTL, &m, sizeof(m), NULL, NULL) == sizeof(m) &&
-		    m.type == STUB_DRAIN) {
+		if (!(p[0].revents & POLLIN) || fdmsg_recv(STUB_FD_CTL, &m, sizeof(m), NULL, NULL) != sizeof(m))
+			continue;
+		if (m.type == STUB_RATE)
+			fake_say(s, STUB_CARRIER, 0, m.arg[0] != 13000);
+		if (m.type == STUB_DRAIN) {
 			fake_say(s, STUB_DRAINED, 0, 0);
 			_exit(STUB_EXIT_DRAINED);
 		}
+	}
+}
+
+/* A standby, until it is told to go. */
+static void fake_wait(const struct stub_start *s)
+{
+	struct stub_msg m = {0};
+
+	while (m.type != STUB_GO) {
+		struct pollfd p[1 + 4] = {{.fd = STUB_FD_CTL, .events = POLLIN}};
+		uint32_t n = 0;
+
+		for (; n < s->ndevs && n < 4; n++)
+			p[1 + n] = (struct pollfd){.fd = s->dev[n].q[0].poke_fd, .events = POLLIN};
+		poll(p, 1 + n, -1);
+		for (uint32_t i = 0; i < n; i++)
+			if (p[1 + i].revents & POLLIN)
+				fake_poke(p[1 + i].fd);
+		if (p[0].revents && fdmsg_recv(STUB_FD_CTL, &m, sizeof(m), NULL, NULL) != sizeof(m))
+			_exit(111);
 	}
 }
 
@@ -139,8 +173,7 @@ static int fake_stub(void)
 		return 1;
 	if (s->standby) {
 		fake_say(s, STUB_READY, 0, 0);
-		if (fdmsg_recv(STUB_FD_CTL, &m, sizeof(m), NULL, NULL) != sizeof(m) || m.type != STUB_GO)
-			return 111;
+		fake_wait(s);
 	}
 	for (uint32_t i = 0; i < s->ndevs; i++) {
 		generation = fake_own(&s->dev[i], &map[i]);
@@ -160,7 +193,7 @@ static int fake_stub_main(int argc, char **argv, int *status)
 {
 	const char *slash = strrchr(argv[0], '/');
 
-	if (strcmp(slash ? slash + 1 : argv[0], "bulkhead-blk") != 0)
+	if (strcmp(slash ? slash + 1 : argv[0], "bulkhead-blk") != 0 && strcmp(slash ? slash + 1 : argv[0], "bulkhead-net") != 0)
 		return 0;
 	*status = argc > 1 && strcmp(argv[1], "--probe") == 0 ? fake_probe() : fake_stub();
 	return 1;

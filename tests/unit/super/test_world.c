@@ -64,38 +64,6 @@ static void a_deaf_stub_is_hung(void **state)
 	assert_true(wait_other(g, d.pid).generation >= d.generation + 1);
 }
 
-static pid_t supervisor(void)
-{
-	struct ctl_req q = {.op = CTL_HELLO};
-	struct ctl_reply r;
-	int fd = ctl();
-
-	assert_int_equal(ctl_client_ask(fd, &q, &r), 0);
-	close(fd);
-	return (pid_t)r.arg;
-}
-
-/* The keeper starts another at once. */
-static void kill_supervisor(void)
-{
-	pid_t pid = supervisor();
-
-	kill(pid, SIGKILL);
-	while (kill(pid, 0) == 0)
-		usleep(1000);
-}
-
-static void wait_forgotten(const struct guest *g)
-{
-	uint64_t until = clock_now() + WITHIN_NS;
-	struct ctl_dev d;
-	bool there;
-
-	while ((there = look(g, &d)) && clock_now() < until)
-		usleep(2000);
-	assert_false(there);
-}
-
 static void a_successor_adopts(void **state)
 {
 	struct guest *g;
@@ -183,19 +151,6 @@ static void nodes_that_vanish_end_the_device(void **state)
 	assert_int_equal(supervisor(), pid);
 }
 
-static void destroy(const struct guest *g)
-{
-	static union hub_buf q;
-	int hub = hub_client_open(w.run, HUB_ADMIN, NULL, 0, 0, NULL);
-
-	assert_true(hub >= 0);
-	memset(&q.m, 0, sizeof(q.m));
-	q.m.op = HUB_DOM_DESTROY;
-	q.m.dom = (uint16_t)g->domid;
-	assert_int_equal(hub_client_call(hub, &q, NULL, NULL), 0);
-	close(hub);
-}
-
 /* The domain ends, and its nodes with it, while there is no supervisor. */
 static void what_ends_unseen_is_let_go(void **state)
 {
@@ -243,65 +198,6 @@ static void what_is_detached_unseen_is_let_go(void **state)
 	wait_forgotten(g);
 	while (kill(d.pid, 0) == 0) /* until the keeper has reaped it */
 		usleep(1000);
-}
-
-static pid_t store_pid(void)
-{
-	char path[160];
-	pid_t pid = 0;
-	FILE *f;
-
-	snprintf(path, sizeof(path), "/proc/%d/task/%d/children", (int)w.keep, (int)w.keep);
-	f = fopen(path, "r");
-	assert_non_null(f);
-	while (fscanf(f, "%d", &pid) == 1) {
-		char name[32];
-
-		procs_name(pid, name, sizeof(name));
-		if (strcmp(name, "bulkhead-store") == 0)
-			break;
-		pid = 0;
-	}
-	fclose(f);
-	assert_true(pid > 0);
-	return pid;
-}
-
-/* As xenstored does when it is killed: another one begins with nothing. */
-static void forget_store(bool super_too)
-{
-	pid_t super = supervisor();
-	char path[160];
-
-	assert_int_equal(kill(w.keep, SIGSTOP), 0);
-	assert_int_equal(kill(store_pid(), SIGKILL), 0);
-	if (super_too)
-		assert_int_equal(kill(super, SIGKILL), 0);
-	snprintf(path, sizeof(path), "%s/store.log", w.run);
-	assert_int_equal(unlink(path), 0);
-	assert_int_equal(kill(w.keep, SIGCONT), 0);
-}
-
-static void has_value(const char *dir, const char *key, const char *want)
-{
-	char path[192], value[SPEC_MAX] = "";
-
-	snprintf(path, sizeof(path), "%s/%s", dir, key);
-	assert_int_equal(xsc_sync_read(w.xs, path, value, sizeof(value)), 0);
-	assert_string_equal(value, want);
-}
-
-static void has_perms(const char *path, const char *want)
-{
-	struct xsc_wait wait = {0};
-	char text[64] = "";
-
-	xsc_get_perms(w.xs, 0, path, xsc_wait_done, &wait);
-	assert_int_equal(xsc_wait(w.xs, &wait), 0);
-	for (size_t at = 0; at < wait.len; at += strlen(wait.data + at) + 1)
-		snprintf(text + strlen(text), sizeof(text) - strlen(text), "%s ", wait.data + at);
-	xsc_wait_free(&wait);
-	assert_string_equal(text, want);
 }
 
 /* Both ends are put back as they were, by whoever is the supervisor then, and mean what they did. */

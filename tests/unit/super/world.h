@@ -36,9 +36,10 @@ static struct {
 	bool missing;
 } w;
 
-/* A guest with one disk. */
+/* A guest with one device. */
 struct guest {
 	char name[32];
+	uint32_t type, devid;
 	struct hv *hv;
 	uint32_t domid;
 	char back[128], front[128];
@@ -54,6 +55,8 @@ static unsigned nguests;
 
 static const char *const programs[] = {"bulkhead-hub", "bulkhead-store", "bulkheadd", "bulkhead-keep"};
 
+static const char *const stubs[] = {"bulkhead-blk", "bulkhead-net"};
+
 static int make_libexec(void)
 {
 	char self[PATH_MAX], from[PATH_MAX + 64], to[256];
@@ -62,9 +65,13 @@ static int make_libexec(void)
 	if (n < 0)
 		return -1;
 	self[n] = '\0';
-	snprintf(to, sizeof(to), "%s/bulkhead-blk", w.libexec);
-	if (mkdir(w.libexec, 0755) || symlink(self, to))
+	if (mkdir(w.libexec, 0755))
 		return -1;
+	for (unsigned i = 0; i < ARRAY_LEN(stubs); i++) {
+		snprintf(to, sizeof(to), "%s/%s", w.libexec, stubs[i]);
+		if (symlink(self, to))
+			return -1;
+	}
 	/* build/VARIANT/tests/unit/super/test_world -> build/VARIANT/bin */
 	for (int up = 0; up < 4; up++)
 		*strrchr(self, '/') = '\0';
@@ -117,7 +124,7 @@ static int up_per_device(void **state)
 	(void)state;
 	return world_up("per-device");
 }
-static int up_monolithic(void **state)
+static inline int up_monolithic(void **state)
 {
 	(void)state;
 	return world_up("monolithic");
@@ -169,7 +176,7 @@ static bool look(const struct guest *g, struct ctl_dev *out)
 {
 	struct ctl_reply r;
 	struct ctl_dev *d = NULL;
-	int fd = ctl(), n = ctl_client_status(fd, CONN_VBD, g->domid, DEVID, &d, &r);
+	int fd = ctl(), n = ctl_client_status(fd, g->type, g->domid, g->devid, &d, &r);
 
 	close(fd);
 	if (n == 1)
@@ -195,7 +202,7 @@ static struct ctl_dev wait_state(const struct guest *g, enum ctl_state want, boo
 }
 
 /* Up again after a death: by another process. */
-static struct ctl_dev wait_other(const struct guest *g, pid_t old)
+static inline struct ctl_dev wait_other(const struct guest *g, pid_t old)
 {
 	uint64_t until = clock_now() + WITHIN_NS;
 	struct ctl_dev d = {0};
@@ -256,6 +263,7 @@ static struct guest *guest_new(const char *name)
 	int hub, rc;
 
 	assert_true(nguests <= ARRAY_LEN(guests));
+	*g = (struct guest){.type = CONN_VBD, .devid = DEVID};
 	while ((hub = hub_client_open(w.run, HUB_ADMIN, NULL, 0, 0, NULL)) < 0 && clock_now() < until)
 		usleep(5000);
 	assert_true(hub >= 0);
@@ -279,7 +287,7 @@ static struct guest *guest_new(const char *name)
 	return g;
 }
 
-static int attach(struct guest *g, const char *params, bool read_only)
+static inline int attach(struct guest *g, const char *params, bool read_only)
 {
 	static struct dev_admin_vbd v;
 	struct xsc_wait wait = {0};
@@ -299,7 +307,7 @@ static int attach(struct guest *g, const char *params, bool read_only)
 	return rc;
 }
 
-static void set_front_state(struct guest *g, unsigned state)
+static inline void set_front_state(struct guest *g, unsigned state)
 {
 	char path[160];
 
@@ -307,7 +315,7 @@ static void set_front_state(struct guest *g, unsigned state)
 	assert_int_equal(xsc_sync_write(w.xs, path, "%u", state), 0);
 }
 
-static void ask(struct guest *g)
+static inline void ask(struct guest *g)
 {
 	struct hv_grant gr = {0};
 	char path[192];
@@ -325,13 +333,119 @@ static void ask(struct guest *g)
 	set_front_state(g, XenbusStateInitialised);
 }
 
-static struct ctl_dev bring_up(struct guest *g, const char *params)
+static inline struct ctl_dev bring_up(struct guest *g, const char *params)
 {
 	assert_int_equal(attach(g, params, false), 0);
 	wait_node(g->back, XenbusStateInitWait);
 	ask(g);
 	wait_node(g->back, XenbusStateConnected);
 	return wait_state(g, CTL_UP, strstr(params, "standby=no") == NULL);
+}
+
+/* ---- daemons die */
+
+static inline pid_t supervisor(void)
+{
+	struct ctl_req q = {.op = CTL_HELLO};
+	struct ctl_reply r;
+	int fd = ctl();
+
+	assert_int_equal(ctl_client_ask(fd, &q, &r), 0);
+	close(fd);
+	return (pid_t)r.arg;
+}
+
+/* The keeper starts another at once. */
+static inline void kill_supervisor(void)
+{
+	pid_t pid = supervisor();
+
+	kill(pid, SIGKILL);
+	while (kill(pid, 0) == 0)
+		usleep(1000);
+}
+
+static inline void wait_forgotten(const struct guest *g)
+{
+	uint64_t until = clock_now() + WITHIN_NS;
+	struct ctl_dev d;
+	bool there;
+
+	while ((there = look(g, &d)) && clock_now() < until)
+		usleep(2000);
+	assert_false(there);
+}
+
+static inline void destroy(const struct guest *g)
+{
+	static union hub_buf q;
+	int hub = hub_client_open(w.run, HUB_ADMIN, NULL, 0, 0, NULL);
+
+	assert_true(hub >= 0);
+	memset(&q.m, 0, sizeof(q.m));
+	q.m.op = HUB_DOM_DESTROY;
+	q.m.dom = (uint16_t)g->domid;
+	assert_int_equal(hub_client_call(hub, &q, NULL, NULL), 0);
+	close(hub);
+}
+
+static inline pid_t store_pid(void)
+{
+	char path[160];
+	pid_t pid = 0;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/task/%d/children", (int)w.keep, (int)w.keep);
+	f = fopen(path, "r");
+	assert_non_null(f);
+	while (fscanf(f, "%d", &pid) == 1) {
+		char name[32];
+
+		procs_name(pid, name, sizeof(name));
+		if (strcmp(name, "bulkhead-store") == 0)
+			break;
+		pid = 0;
+	}
+	fclose(f);
+	assert_true(pid > 0);
+	return pid;
+}
+
+/* As xenstored does when it is killed: another one begins with nothing. */
+static inline void forget_store(bool super_too)
+{
+	pid_t super = supervisor();
+	char path[160];
+
+	assert_int_equal(kill(w.keep, SIGSTOP), 0);
+	assert_int_equal(kill(store_pid(), SIGKILL), 0);
+	if (super_too)
+		assert_int_equal(kill(super, SIGKILL), 0);
+	snprintf(path, sizeof(path), "%s/store.log", w.run);
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(kill(w.keep, SIGCONT), 0);
+}
+
+static inline void has_value(const char *dir, const char *key, const char *want)
+{
+	char path[192], value[SPEC_MAX] = "";
+
+	snprintf(path, sizeof(path), "%s/%s", dir, key);
+	assert_int_equal(xsc_sync_read(w.xs, path, value, sizeof(value)), 0);
+	assert_string_equal(value, want);
+}
+
+static inline void has_perms(const char *path, const char *want)
+{
+	struct xsc_wait wait = {0};
+	char text[64] = "";
+
+	xsc_get_perms(w.xs, 0, path, xsc_wait_done, &wait);
+	assert_int_equal(xsc_wait(w.xs, &wait), 0);
+	for (size_t at = 0; at < wait.len; at += strlen(wait.data + at) + 1)
+		snprintf(text + strlen(text), sizeof(text) - strlen(text), "%s ", wait.data + at);
+	xsc_wait_free(&wait);
+	assert_string_equal(text, want);
 }
 
 #endif
