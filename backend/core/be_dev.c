@@ -284,13 +284,26 @@ int be_dev_start(struct be_dev *d)
 	return take_over(d);
 }
 
+static void wake_queues(struct be_dev *d)
+{
+	for (uint32_t i = 0; i < d->sd->conn.nqueues; i++)
+		be_worker_wake(&d->worker[i]);
+}
+
 void be_dev_rate(struct be_dev *d, uint64_t bytes, uint64_t us)
 {
 	if (!d->class->rate || d->state == BE_DEV_BROKEN)
 		return;
 	d->class->rate(d->device, bytes, us);
-	for (uint32_t i = 0; i < d->sd->conn.nqueues; i++)
-		be_worker_wake(&d->worker[i]);
+	wake_queues(d);
+}
+
+void be_dev_multicast(struct be_dev *d, bool listed)
+{
+	if (!d->class->multicast || d->state == BE_DEV_BROKEN)
+		return;
+	d->class->multicast(d->device, listed);
+	wake_queues(d);
 }
 
 void be_dev_resize(struct be_dev *d)

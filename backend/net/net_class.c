@@ -89,6 +89,7 @@ static void awake(struct be_queue *q) { netback_awake(of(q)); }
 static void asleep(struct be_queue *q) { netback_asleep(of(q)); }
 static void drain(struct be_device *d) { netback_drain(d->back); }
 static void rate(struct be_device *d, uint64_t bytes, uint64_t us) { netback_rate(d->back, bytes, us); }
+static void multicast(struct be_device *d, bool listed) { netback_multicast(d->back, listed); }
 static int drained(struct be_queue *q) { return netback_drained(of(q)); }
 
 /* A vif's storage is nothing that a disk would be. */
@@ -112,6 +113,7 @@ const struct be_class net_class = {
 	.asleep = asleep,
 	.drain = drain,
 	.rate = rate,
+	.multicast = multicast,
 	.drained = drained,
 	.probe = probe,
 };

@@ -150,6 +150,8 @@ unsigned netback_turn(struct netback_queue *q, unsigned budget)
 	if (UNLIKELY(load_relaxed(&b->broken)))
 		return BE_HALTED;
 	NET_COUNT(q, common.stats.turn, 2);
+	if (q->index == 0 && UNLIKELY(load_relaxed(&b->mcast_wish)))
+		net_mcast_obey(b);
 	if (q->index == 0 && b->ctrl_port)
 		busy = net_ctrl_turn(b);
 	njrnl_work(q->j, NJRNL_TX);

@@ -48,6 +48,8 @@ void netback_awake(struct netback_queue *q);
 void netback_asleep(struct netback_queue *q);
 
 void netback_rate(struct netback *b, uint64_t bytes, uint64_t us);
+/* From queue 0's next turn on: of multicast packets only those of the guest's list, or all. Also before start. */
+void netback_multicast(struct netback *b, bool listed);
 /* Take no more from guest or netport from now on. */
 void netback_drain(struct netback *b);
 /* After drain: 1 when everything that this queue took from the guest was answered. In the queue's thread. */

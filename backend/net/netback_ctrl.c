@@ -58,6 +58,21 @@ int net_mcast(struct netback *b, bool add, const uint8_t mac[6])
 	return rc;
 }
 
+void netback_multicast(struct netback *b, bool listed) { store_relaxed(&b->mcast_wish, listed ? NET_WISH_LISTED : NET_WISH_ALL); }
+
+void net_mcast_obey(struct netback *b)
+{
+	uint32_t wish = exchange_acq_rel(&b->mcast_wish, NET_WISH_NONE);
+	struct njrnl_net n;
+
+	net_lock(b);
+	n = b->net;
+	n.mcast_on = wish == NET_WISH_LISTED;
+	if (wish && n.mcast_on != b->net.mcast_on)
+		set(b, &n);
+	net_unlock(b);
+}
+
 bool net_mcast_wanted(struct netback *b, const uint8_t *frame)
 {
 	static const uint8_t broadcast[MCAST_SIZE] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
@@ -184,12 +199,15 @@ static void serve(struct netback *b)
 {
 	struct netif_ctrl c = netif_ctrl_of(b->jrnl.dev->ctrl_raw);
 	struct njrnl_net n;
-	uint32_t status, data;
+	uint32_t status = XEN_NETIF_CTRL_STATUS_INVALID_PARAMETER, data = 0;
 
+	njrnl_work(b->q[0].j, NJRNL_CTRL);
 	net_lock(b);
 	n = b->net;
 	net_unlock(b);
-	status = apply(b, &c, &n, &data);
+	if (!b->ctrl_convict)
+		status = apply(b, &c, &n, &data);
+	b->ctrl_convict = false;
 	net_lock(b);
 	n.mcast_on = b->net.mcast_on;
 	n.nmcast = b->net.nmcast;

@@ -92,9 +92,11 @@ struct netback {
 	struct netif_back ctrl;
 	struct hv_port *ctrl_port; /* NULL: there is none */
 	uint64_t ctrl_cons, ctrl_shown;
+	bool ctrl_convict; /* the message at hand is answered with an error */
 	/* Shared by the queues' threads, by barrier.h only. */
 	uint32_t broken, draining;
 	uint32_t net_word;  /* NET_*: whether a packet for the guest needs a look at net */
+	uint32_t mcast_wish; /* NET_WISH_*: what queue 0 has to make of net.mcast_on */
 	uint32_t stalled;   /* queues */
 	uint32_t lock;	    /* of all below */
 	struct njrnl_net net;
@@ -103,6 +105,7 @@ struct netback {
 };
 
 enum { NET_MCAST = 1u << 0, NET_HASH = 1u << 1 };
+enum { NET_WISH_NONE, NET_WISH_ALL, NET_WISH_LISTED };
 
 /* netback.c */
 void net_lock(struct netback *b);
@@ -131,6 +134,8 @@ int net_rx_describe(const struct netback_queue *q, uint64_t seq, struct net_in *
 /* netback_ctrl.c */
 bool net_ctrl_turn(struct netback *b);
 void net_ctrl_publish(struct netback *b, uint64_t prod, bool always_notify);
+/* What netback_multicast() has asked for. */
+void net_mcast_obey(struct netback *b);
 /* The guest wants, or no longer wants, a multicast address. 0, or -ENOSPC. */
 int net_mcast(struct netback *b, bool add, const uint8_t mac[6]);
 bool net_mcast_wanted(struct netback *b, const uint8_t *frame);

@@ -115,6 +115,15 @@ static void suspect(struct netback_queue *q, const struct njrnl_scan *s, bool ow
 		net_poison(q, "packet for the guest", s->placed);
 }
 
+static void suspect_ctrl(struct netback *b, bool taken, bool own_fault)
+{
+	bool blamed = taken && (own_fault || NMUTANT(COUNT_FOREIGN)) && b->q[0].j->hdr->work == NJRNL_CTRL;
+
+	b->ctrl_convict = count_deaths(&b->jrnl.dev->ctrl_suspect, b->ctrl_shown, blamed) >= NET_CONVICT && taken;
+	if (b->ctrl_convict)
+		net_poison(&b->q[0], "control message", b->ctrl_shown);
+}
+
 /* The answers that the guest may not have seen stand in their places; greet() publishes them. How many. */
 static uint64_t resume_tx(struct netback_queue *q, const struct njrnl_scan *s, int redo)
 {
@@ -157,6 +166,7 @@ static int start_resume(struct netback *b, bool own_fault, struct be_started *ou
 	out->generation = njrnl_own(&b->jrnl);
 	net_show_word(b);
 	b->ctrl_cons = b->ctrl_shown + ctrl_taken;
+	suspect_ctrl(b, ctrl_taken, own_fault);
 	for (unsigned i = 0; i < b->conn.nqueues; i++) {
 		struct netback_queue *q = &b->q[i];
 

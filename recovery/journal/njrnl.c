@@ -58,6 +58,7 @@ void njrnl_format(void *mem, const struct conn_id *conn, uint32_t nr, const stru
 		format_queue(&out->q[i]);
 	pm_store64(&out->dev->ctrl_cons, 0);
 	pm_store64(&out->dev->ctrl_prod, 0);
+	pm_store64(&out->dev->ctrl_suspect, 0);
 	pm_store64(&out->dev->now, 0);
 	njrnl_net_set(out, &first);
 	jrnl_hdr_finish(out->hdr, &f, conn);

@@ -156,7 +156,7 @@ static inline void njrnl_rx_free(struct njrnl_q *q, uint64_t seq) { pm_store32(&
 /* ---- who is to blame */
 
 static inline void njrnl_work(struct njrnl_q *q, enum njrnl_work w) { pm_store64(&q->hdr->work, w); }
-/* word: tx_suspect or rx_suspect; which: TX index or RX sequence number. */
+/* word: tx_suspect, rx_suspect or ctrl_suspect; which: TX index, RX sequence number, or index of the control ring. */
 static inline void njrnl_suspect(uint64_t *word, uint64_t which, uint32_t count) { pm_store64(word, NJRNL_SUSPECT(which, count)); }
 
 /* ---- what the guest says once */

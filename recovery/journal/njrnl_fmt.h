@@ -59,7 +59,7 @@ static_assert(sizeof(struct njrnl_tx) == 32 && sizeof(struct njrnl_buf) == 256, 
 #define NJRNL_STAMP 0x9d3f61c2e58b74a1ull
 
 /* What a generation that died by its own fault had in hand (queue's `work`): the suspect is the first packet that way. */
-enum njrnl_work { NJRNL_IDLE = 0, NJRNL_TX = 0x54582121, NJRNL_RX = 0x52582121 };
+enum njrnl_work { NJRNL_IDLE = 0, NJRNL_TX = 0x54582121, NJRNL_RX = 0x52582121, NJRNL_CTRL = 0x43524c21 };
 
 /* suspect words: how many stubs the packet of that sequence number (48 bits) has killed. */
 #define NJRNL_SUSPECT(seq, count) jrnl_seq(((seq) & 0xffffffffffffull) | (uint64_t)((count) & 0xff) << 48)
@@ -117,7 +117,7 @@ struct njrnl_dev {
 	uint64_t ctrl_index;  /* of the request below */
 	uint64_t ctrl_raw[2]; /* as the guest wrote it */
 	uint64_t ctrl_check;  /* over both */
-	uint64_t pad;
+	uint64_t ctrl_suspect; /* NJRNL_SUSPECT(), by ctrl_index */
 	struct njrnl_net state[2];
 	uint64_t check[2];    /* of each state */
 };

@@ -144,7 +144,7 @@ int njrnl_scan_ctrl(const struct njrnl *j, uint64_t *prod, bool *taken, char *er
 	const struct verdict v = {.err = err, .size = size};
 	uint64_t cons = jrnl_seq_of(d->ctrl_cons);
 
-	if (!jrnl_seq_sound(d->ctrl_cons) || !jrnl_seq_sound(d->ctrl_prod))
+	if (!jrnl_seq_sound(d->ctrl_cons) || !jrnl_seq_sound(d->ctrl_prod) || !jrnl_seq_sound(d->ctrl_suspect))
 		return corrupt(&v, "a sequence number of the control ring", 0);
 	*prod = jrnl_seq_of(d->ctrl_prod);
 	*taken = cons > *prod;

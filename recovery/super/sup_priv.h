@@ -124,7 +124,8 @@ struct sup_vif {
 	uint32_t drain_ms, stall_ms;
 	bool stalled;	      /* its carrier is down for that */
 	bool script_runs;     /* state 4 waits for it */
-	struct xsc_watch rate, hotplug;
+	bool mcast_reading, mcast_again; /* the frontend's wish is being read; has changed since */
+	struct xsc_watch rate, hotplug, mcast;
 };
 
 struct sup_port {
@@ -285,6 +286,11 @@ void sup_vif_offered(struct sup_dev *d);
 #define SUP_VIF_NS (8 * NS_PER_S) /* libxl and bulkhead(1) wait for 10 s */
 int sup_vif_attach(struct sup_dev *d);
 void sup_vif_detach(struct sup_dev *d);
+
+/* sup_vif_mcast.c - whether the guest's list of multicast groups counts */
+void sup_vif_mcast_follow(struct sup_dev *d);
+void sup_vif_mcast_unfollow(struct sup_dev *d);
+void sup_vif_mcast_tell(struct sup_dev *d);
 
 /* sup_vif_port.c - a vif's netport. d->text, or err, says what is wrong. */
 bool sup_vif_port_leaving(const struct sup_dev *d); /* a tap of the name that it is to have is still being detached */

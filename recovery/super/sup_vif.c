@@ -87,7 +87,7 @@ static int parse(struct sup_dev *d)
 		rc = check(d);
 	if (!queues) /* a wire has as many ways as its other end */
 		queues = strcmp(d->vif.port.engine, "pair") == 0 ? 1 : MIN(MAX((uint64_t)MAX(cpus, 1L), QUEUES_MIN), CONN_QUEUES_MAX);
-	d->vif.offer = (struct vif_offer){.sg = true, .gso4 = true, .gso6 = true, .csum6 = true, .mcast = true, .split = true,
+	d->vif.offer = (struct vif_offer){.sg = true, .gso4 = true, .gso6 = true, .csum6 = true, .mcast = true, .dynamic_mcast = true, .split = true,
 					  .ctrl_ring = true, .xdp = true, .max_queues = (uint32_t)queues};
 	return rc;
 }
@@ -201,6 +201,7 @@ static void unfollow(struct sup_dev *d)
 		return;
 	xsc_unwatch(sup_bus_store(d->sup), &d->vif.rate);
 	xsc_unwatch(sup_bus_store(d->sup), &d->vif.hotplug);
+	sup_vif_mcast_unfollow(d);
 }
 
 static void release(struct sup_dev *d)
@@ -319,11 +320,14 @@ static void up(struct sup_dev *d)
 {
 	carrier(d, true);
 	follow_node(d, &d->vif.rate, "rate", rate_changed);
+	sup_vif_mcast_follow(d);
+	sup_vif_mcast_tell(d);
 }
 
 static void found(struct sup_dev *d, const char *path UNUSED)
 {
 	follow_node(d, &d->vif.rate, "rate", rate_changed);
+	sup_vif_mcast_follow(d);
 	may_go_online(d);
 }
 

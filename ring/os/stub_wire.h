@@ -102,6 +102,7 @@ enum stub_msg_type {
 	STUB_DRAIN,	/* take no more, answer what was taken within arg[0] ns, exit */
 	STUB_RATE,	/* of a vif, dev: arg[0] rate_bytes, arg[1] rate_us from now on; to a standby, too */
 	STUB_RESIZE,	/* to the active one, of device dev: look at the storage's size again */
+	STUB_MULTICAST,	/* of a vif, dev: arg[0] 1: of multicast packets its guest wants only those of its list, 0: all; to a standby, too */
 };
 
 /* The way of a stub to its first request, in monotonic ns: what an outage is made of. */

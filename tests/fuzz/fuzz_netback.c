@@ -167,6 +167,8 @@ static void step(struct input *in)
 	case 5:
 		if (what & 0x40)
 			end_grant(in);
+		else if (what & 0x20)
+			netback_multicast(w.b, what & 8);
 		else
 			netback_rate(w.b, take(in, 1), 1 + what / 8 % 8);
 		break;

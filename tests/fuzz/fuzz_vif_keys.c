@@ -74,6 +74,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	look_at_ask(&o);
 	vif_hotplug_read(&kvs);
 	vif_carrier_read(&kvs);
-	vif_mcast_read(&kvs);
+	vif_mcast_read(xs_kv_get(&kvs, VIF_MCAST));
 	return 0;
 }

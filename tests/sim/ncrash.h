@@ -46,6 +46,7 @@ struct nc_workload {
 	bool full; /* the netport has no room now and then */
 	bool pairs; /* every death is followed by one at every point of the start after it, not by some */
 	unsigned tx_killer, rx_killer; /* number of a packet of queue 0 that kills, from 1; 0: none */
+	unsigned ctrl_killer; /* of a control message with a page, as those */
 	uint64_t base; /* TX and RX indices of a connection that is not new */
 };
 

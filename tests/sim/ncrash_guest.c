@@ -366,6 +366,10 @@ static void expect(struct nc_world *w, struct nc_msg *m, uint32_t v)
 
 	m->status = XEN_NETIF_CTRL_STATUS_SUCCESS;
 	m->data = 0;
+	if (w->said + 1 == w->wl->ctrl_killer) {
+		m->status = XEN_NETIF_CTRL_STATUS_INVALID_PARAMETER;
+		return;
+	}
 	switch (m->req.type) {
 	case XEN_NETIF_CTRL_TYPE_SET_HASH_ALGORITHM:
 		n->hash_alg = v;

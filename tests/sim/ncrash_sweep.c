@@ -34,6 +34,8 @@ const struct nc_workload nc_work[NC_WORKLOADS] = {
 	{.name = "a deadly packet", .tx = {"P60 P61 P62"}, .rx = {"I60 I61 I62 I63 T5000"}, .nr = 8, .batch = 1, .features = ALL, .rx_killer = 3},
 	{.name = "indices over 2^32", .tx = {"P60 P3000/3 P61 T2000/2 P62"}, .rx = {"I60 T5000 I61 I62"}, .nr = 4, .batch = 3, .features = ALL,
 	 .fickle = true, .base = 0xfffffffdull},
+	{.name = "a deadly message", .tx = {"P60 P61"}, .rx = {"I60 I61"}, .ctrl = "a1 k40 f15 k8 m8", .nr = 8, .batch = 1, .features = ALL,
+	 .ctrl_killer = 2},
 	{.name = "all pairs", .tx = {"P60 T2000/2"}, .rx = {"I60 T5000"}, .nr = 4, .batch = 2, .features = ALL, .pairs = true},
 	{.name = "all pairs, said", .tx = {"A1 D1"}, .rx = {"M1 I60"}, .ctrl = "a1 k40", .nr = 2, .batch = 1, .features = ALL | CONN_NET_MCAST,
 	 .pairs = true},

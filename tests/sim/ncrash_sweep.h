@@ -5,7 +5,7 @@
 
 #include "tests/sim/ncrash.h"
 
-#define NC_WORKLOADS 19
+#define NC_WORKLOADS 20
 extern const struct nc_workload nc_work[NC_WORKLOADS];
 
 struct nc_sweep {

@@ -52,9 +52,15 @@ void check_failed(const char *file, int line, const char *what)
 static void copying(const struct hv_copy *c)
 {
 	struct nc_world *w = the;
-	size_t at = (size_t)((const uint8_t *)c->local - w->cur.back->q[0].j->data);
-	const uint8_t *frame = w->cur.back->q[0].j->data + at / NJRNL_DATA * NJRNL_DATA + NETPORT_HDR;
+	size_t at;
+	const uint8_t *frame;
 
+	if (w->wl->ctrl_killer && c->gref == w->page_gref && w->said == w->wl->ctrl_killer) {
+		w->own = true;
+		die(w);
+	}
+	at = (size_t)((const uint8_t *)c->local - w->cur.back->q[0].j->data);
+	frame = w->cur.back->q[0].j->data + at / NJRNL_DATA * NJRNL_DATA + NETPORT_HDR;
 	if (!w->wl->rx_killer || at >= NJRNL_BUFS * NJRNL_DATA || nc_number(frame, 1, 0, w->q[0].nrx) + 1 != w->wl->rx_killer)
 		return;
 	w->own = true;
@@ -91,6 +97,8 @@ static void died(struct nc_world *w)
 
 /* ---- birth */
 
+static bool killer(const struct nc_world *w) { return w->wl->tx_killer || w->wl->rx_killer || w->wl->ctrl_killer; }
+
 static void on_event(void *arg, enum be_event e, uint64_t value, const char *text)
 {
 	struct nc_world *w = arg;
@@ -100,7 +108,7 @@ static void on_event(void *arg, enum be_event e, uint64_t value, const char *tex
 	if (e != BE_POISON)
 		return;
 	w->convicted |= 1u << value % 32; /* said again at each start until it is gone */
-	if (!w->plan->own_fault && !w->wl->tx_killer && !w->wl->rx_killer)
+	if (!w->plan->own_fault && !killer(w))
 		nc_violation(w, "INNOCENT", "%s", text);
 }
 
@@ -261,7 +269,7 @@ static void check_end(struct nc_world *w)
 			if (q->j->buf[k].state != NJRNL_FREE && q->j->buf[k].state != NJRNL_READING)
 				nc_violation(w, "CONSERVE", "queue %u: buffer %u is in use", i, k);
 	}
-	if ((w->wl->tx_killer || w->wl->rx_killer) && __builtin_popcount(w->convicted) != 1)
+	if (killer(w) && __builtin_popcount(w->convicted) != 1)
 		nc_violation(w, "INNOCENT", "%x were convicted, one kills", w->convicted);
 	if (hv_usage(w->cur.hv).mapped != 2 * w->nqueues + (w->ctrl != NULL))
 		nc_violation(w, "CONSERVE", "%u pages are mapped", hv_usage(w->cur.hv).mapped);

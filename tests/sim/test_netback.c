@@ -324,6 +324,26 @@ static void test_multicast(void **state UNUSED)
 	assert_int_equal(r.q->rx_next - r.q->rx_head, 1);
 }
 
+/* The guest may say at any time whether its list counts. */
+static void test_dynamic_multicast(void **state UNUSED)
+{
+	memset(r.in, 0, 100);
+	r.in_len = NETPORT_HDR + 60;
+	memcpy(r.in + NETPORT_HDR, (const uint8_t[6]){1, 0, 0x5e, 1, 2, 3}, 6);
+	r.in[NETPORT_HDR + 12] = 8;
+	for (unsigned listed = 2; listed-- > 0;) {
+		netback_multicast(r.b, listed);
+		netback_multicast(r.b, listed); /* said again, it is not stored again */
+		turns(1);
+		assert_int_equal(r.b->net.mcast_on, listed);
+		assert_int_equal(jrnl_seq_of(r.b->jrnl.dev->now), listed ? 1 : 2);
+		r.nin = 1;
+		turns(2);
+		assert_int_equal(r.q->j->hdr->net.rx_multicast, 1);
+	}
+	assert_int_equal(r.q->rx_next - r.q->rx_head, 1);
+}
+
 static void test_rate(void **state UNUSED)
 {
 	netback_rate(r.b, 1000, 100); /* at first a burst of 131072 bytes; the clock goes on by a microsecond a turn */
@@ -501,7 +521,7 @@ int main(void)
 	const struct CMUnitTest t[] = {
 		T(test_indices), T(test_rx_indices), T(test_control_indices), T(test_a_packet_that_goes_on),
 		T(test_extra_info_that_goes_on), T(test_bad_pages), T(test_xsa_448), T(test_xsa_423), T(test_xsa_216),
-		T(test_a_full_netport_holds_back), T(test_multicast), T(test_rate), T(test_bad_buffers),
+		T(test_a_full_netport_holds_back), T(test_multicast), T(test_dynamic_multicast), T(test_rate), T(test_bad_buffers),
 		cmocka_unit_test_setup_teardown(test_xsa_392, setup_slow, teardown), T(test_xsa_391), T(test_xsa_424), T(test_control),
 		T(test_xsa_270),
 	};

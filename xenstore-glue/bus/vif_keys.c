@@ -449,9 +449,8 @@ int vif_ask_read(const struct xs_kvs *front, const struct vif_offer *o, struct v
 	return in.rc ? in.rc : check_repeats(&in, a);
 }
 
-bool vif_mcast_read(const struct xs_kvs *front)
+bool vif_mcast_read(const char *text)
 {
-	const char *text = xs_kv_get(front, "request-multicast-control");
 	uint64_t v;
 
 	return text && xs_kv_number(text, UINT32_MAX, &v) && v;

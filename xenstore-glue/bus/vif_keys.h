@@ -103,7 +103,8 @@ void vif_ask_blank(const struct xs_kvs *former, struct xs_kvs *front);
 /* Against what was offered: too many queues, missing or repeated references and ports, no request-rx-copy, bad numbers are
  * -EPEER. A feature that was not offered reads as not asked for; gso4 and gso6 also without sg. */
 int vif_ask_read(const struct xs_kvs *front, const struct vif_offer *o, struct vif_ask *a, char *err, size_t size);
-/* `request-multicast-control` alone: with dynamic_mcast a frontend may change it at any time. */
-bool vif_mcast_read(const struct xs_kvs *front);
+/* The node VIF_MCAST alone, NULL: it is not there. With dynamic_mcast a frontend may change it at any time. */
+#define VIF_MCAST "request-multicast-control"
+bool vif_mcast_read(const char *text);
 
 #endif

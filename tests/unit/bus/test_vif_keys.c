@@ -251,11 +251,10 @@ static void asks_are_masked(void **state)
 	some.sg = false;
 	assert_int_equal(vif_ask_read(&kvs, &some, &r, line, sizeof(line)), 0);
 	assert_false(r.sg || r.gso4 || r.gso6);
-	assert_true(vif_mcast_read(&kvs));
-	xs_kv_set(&kvs, "request-multicast-control", "0");
-	assert_false(vif_mcast_read(&kvs));
-	drop("request-multicast-control");
-	assert_false(vif_mcast_read(&kvs));
+	assert_true(vif_mcast_read(xs_kv_get(&kvs, VIF_MCAST)));
+	assert_false(vif_mcast_read("0"));
+	assert_false(vif_mcast_read("yes"));
+	assert_false(vif_mcast_read(NULL));
 }
 
 /* Linux's netfront with one queue; an old one without split event channels; one with half of them. */

@@ -260,7 +260,7 @@ static void test_what_was_said(void **state UNUSED)
 	unsigned now = jrnl_seq_of(d->now) % 2;
 
 	flip_all("now", 0, &d->now, sizeof(d->now), true);
-	flip_all("request of the control ring", 0, &d->ctrl_cons, offsetof(struct njrnl_dev, pad) - offsetof(struct njrnl_dev, ctrl_cons), true);
+	flip_all("request of the control ring", 0, &d->ctrl_cons, offsetof(struct njrnl_dev, state) - offsetof(struct njrnl_dev, ctrl_cons), true);
 	flip_all("state", now, &d->state[now], sizeof(d->state[now]), true);
 	flip_all("state", 1 - now, &d->state[1 - now], sizeof(d->state[0]), false);
 	flip_all("check", now, &d->check[now], sizeof(d->check[now]), true);

@@ -4,7 +4,7 @@
  *   mem:SIZE[,deaf=1]         its worker neither turns nor answers a poke
  *   mem:SIZE[,broken=1]       says BROKEN after CONNECTED
  *   mem:SIZE[,idle=1]         never counts a request as answered
- * That of a vif takes a rate of 13000 bytes for the word that its guest takes no packets, of any other that it does again.
+ * That of a vif counts 10 control messages, or 11, as it was told of multicast, and takes a rate of 13000 bytes for the word that its guest takes no packets, of any other that it does again.
  */
 #ifndef BULKHEAD_TESTS_FAKE_STUB_H
 #define BULKHEAD_TESTS_FAKE_STUB_H
@@ -69,6 +69,8 @@ static off_t fake_journal_bytes(const struct stub_dev *d)
 	return (off_t)(fake_vif(d) ? njrnl_file_bytes(d->conn.nqueues) : jrnl_file_bytes(32 * d->conn.ring_pages, d->conn.nqueues));
 }
 
+static uint64_t *fake_ctrl(char *map) { return &((struct njrnl_queue *)(void *)(map + njrnl_queue_offset(0)))->net.ctrl; }
+
 /* Waits for the journal's lock, then takes it over; the generation it now has. */
 static uint64_t fake_own(const struct stub_dev *d, char **map)
 {
@@ -89,6 +91,8 @@ static uint64_t fake_own(const struct stub_dev *d, char **map)
 		h->magic = fake_vif(d) ? NJRNL_MAGIC : JRNL_MAGIC;
 		h->conn = d->conn;
 	}
+	if (fake_vif(d))
+		pm_stat64(fake_ctrl(*map), 0);
 	h->generation = JRNL_GENERATION(JRNL_GENERATION_OF(h->generation) + 1);
 	h->valid = JRNL_VALID;
 	return JRNL_GENERATION_OF(h->generation);
@@ -135,6 +139,8 @@ static void fake_serve(const struct stub_start *s, char **map)
 			continue;
 		if (m.type == STUB_RATE)
 			fake_say(s, STUB_CARRIER, 0, m.arg[0] != 13000);
+		if (m.type == STUB_MULTICAST)
+			pm_stat64(fake_ctrl(map[m.dev]), 10 + m.arg[0]);
 		if (m.type == STUB_DRAIN) {
 			fake_say(s, STUB_DRAINED, 0, 0);
 			_exit(STUB_EXIT_DRAINED);

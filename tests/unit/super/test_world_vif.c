@@ -174,6 +174,43 @@ static void carrier_and_rate(void **state)
 	vif_detach(g);
 }
 
+static void wait_multicast(const struct guest *g, bool listed)
+{
+	uint64_t until = clock_now() + WITHIN_NS;
+	struct ctl_dev d = {0};
+
+	while ((!look(g, &d) || d.state != CTL_UP || d.net.ctrl != 10u + listed) && clock_now() < until)
+		usleep(2000);
+	assert_int_equal(d.net.ctrl, 10 + listed);
+}
+
+/* The guest may say at any time whether its list of multicast groups counts: each stub is told. */
+static void multicast_by_a_node(void **state)
+{
+	struct guest *g;
+	struct ctl_dev d;
+
+	(void)state;
+	need_programs();
+	g = vif_up("multicast", "null");
+	has_value(g->back, "feature-dynamic-multicast-control", "1");
+	wait_multicast(g, false);
+	set(g->front, "request-multicast-control", "1");
+	wait_multicast(g, true);
+	d = wait_state(g, CTL_UP, true);
+	kill(d.pid, SIGKILL);
+	wait_other(g, d.pid);
+	wait_multicast(g, true);
+	kill_supervisor();
+	wait_state(g, CTL_UP, true);
+	set(g->front, "request-multicast-control", "0");
+	wait_multicast(g, false);
+	for (int i = 0; i < 200; i++) /* a guest in a hurry */
+		set_number(g->front, "request-multicast-control", i % 2);
+	wait_multicast(g, true);
+	vif_detach(g);
+}
+
 static void stays(const struct guest *g, unsigned state)
 {
 	for (unsigned i = 0; i < 50; i++) {
@@ -331,6 +368,7 @@ int main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(deaths_are_repaired),
 		cmocka_unit_test(carrier_and_rate),
+		cmocka_unit_test(multicast_by_a_node),
 		cmocka_unit_test(the_guest_is_told_when_the_script_has_run),
 		cmocka_unit_test(a_store_that_forgets_is_told),
 		cmocka_unit_test(a_wire_has_two_ends),
