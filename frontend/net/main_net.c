@@ -1,5 +1,4 @@
 /* bulkhead-netfront: a guest's network interface: a tap in a namespace, for whatever programs run there. */
-#include "frontend/net/net_pump.h"
 #include "frontend/net/net_cmd.h"
 #include "ring/base/barrier.h"
 #include "ring/base/conn.h"
@@ -15,12 +14,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#define LOOK_NS 200000000 /* between looks at the link and at whether the device has ended */
-
 static struct {
 	struct netfront_open open;
-	const char *netns, *tap, *pid_file;
-	bool background;
+	struct net_tap_opts tap;
 	struct net_verify_opts verify;
 	const char *peer; /* of verify: the domain at the other end */
 	unsigned peer_handle;
@@ -33,7 +29,7 @@ static const char usage_text[] =
 	"  verify    sends numbered packets to the vif of --peer and back, checks each; SIGTERM or SIGINT ends it early\n"
 	"Options: --runtime-dir DIR --provider NAME --queues N --rx-buffers N --xdp-headroom BYTES --timeout SECONDS\n"
 	"  --no-sg --no-gso --no-csum --no-split --no-ctrl\n"
-	"of tap: --netns NAME --tap NAME --background --pid-file FILE\n"
+	"of tap: --netns NAME --tap NAME --background --pid-file FILE --reconnect\n"
 	"of verify: --peer VM --peer-handle N (0) --seconds N (10) --rate PACKETS/S of a queue (0: all it can) --size BYTES (0: mixed)\n"
 	"  --seed N --one-way --outage-us N (1000)\n";
 
@@ -42,136 +38,6 @@ static int usage(const char *what)
 	fprintf(stderr, "bulkhead-netfront: %s\n%s", what, usage_text);
 	return EXIT_USAGE;
 }
-
-static int failed(const char *line)
-{
-	fprintf(stderr, "bulkhead-netfront: %s\n", line);
-	return NET_EXIT_FAILED;
-}
-
-/* ---- tap */
-
-static void tell_counters(struct netfront *f, const struct net_pump *b)
-{
-	struct netfront_stats s, sum = {0};
-	uint64_t tap, vif;
-
-	for (unsigned i = 0; netfront_get_queue(f, i); i++) {
-		netfront_get_stats(netfront_get_queue(f, i), &s);
-		sum.tx_packets += s.tx_packets;
-		sum.tx_bytes += s.tx_bytes;
-		sum.tx_errors += s.tx_errors;
-		sum.rx_packets += s.rx_packets;
-		sum.rx_bytes += s.rx_bytes;
-		sum.rx_errors += s.rx_errors;
-		sum.rx_bad += s.rx_bad;
-	}
-	net_pump_drops(b, &tap, &vif);
-	printf("tx_packets: %llu\ntx_bytes: %llu\ntx_errors: %llu\ntx_drops: %llu\n", (unsigned long long)sum.tx_packets,
-	       (unsigned long long)sum.tx_bytes, (unsigned long long)sum.tx_errors, (unsigned long long)vif);
-	printf("rx_packets: %llu\nrx_bytes: %llu\nrx_errors: %llu\nrx_bad: %llu\nrx_drops: %llu\n", (unsigned long long)sum.rx_packets,
-	       (unsigned long long)sum.rx_bytes, (unsigned long long)sum.rx_errors, (unsigned long long)sum.rx_bad,
-	       (unsigned long long)tap);
-	fflush(stdout);
-}
-
-static void block_signals(sigset_t *set)
-{
-	sigemptyset(set);
-	sigaddset(set, SIGTERM);
-	sigaddset(set, SIGINT);
-	sigaddset(set, SIGUSR1);
-	pthread_sigmask(SIG_BLOCK, set, NULL);
-}
-
-/* Until a signal, or the device's end. */
-static int carry(struct netfront *f, const struct net_tap *t, const struct net_pump *b, const sigset_t *set)
-{
-	const struct timespec look = {.tv_nsec = LOOK_NS};
-	bool link = true;
-	int sig;
-
-	while (!net_pump_ended(b)) {
-		if (netfront_carrier(f) != link) {
-			link = !link;
-			net_tap_carrier(t, link);
-		}
-		sig = sigtimedwait(set, NULL, &look);
-		if (sig == SIGTERM || sig == SIGINT)
-			return EXIT_DONE;
-		if (sig == SIGUSR1)
-			tell_counters(f, b);
-	}
-	return net_pump_ended(b) == -ESHUTDOWN ? failed("the backend has closed the vif") : failed("the backend broke the protocol");
-}
-
-static int write_pid(void)
-{
-	FILE *file = opt.pid_file ? fopen(opt.pid_file, "w") : NULL;
-
-	if (!opt.pid_file)
-		return 0;
-	if (!file)
-		return -errno;
-	fprintf(file, "%d\n", (int)getpid());
-	return fclose(file) ? -errno : 0;
-}
-
-/* In the foreground until the tap is there, so that mistakes are told there. */
-static int cmd_tap(struct netfront *f, int ready, const sigset_t *set)
-{
-	struct netfront_info info;
-	struct net_pump *b = NULL;
-	struct net_tap t;
-	char err[300];
-	int rc;
-
-	netfront_get_info(f, &info);
-	if (opt.netns && net_tap_enter(opt.netns, err, sizeof(err)))
-		return failed(err);
-	if (net_tap_open(&t, opt.tap, &info, err, sizeof(err)))
-		return failed(err);
-	rc = net_pump_start(f, &t, &b);
-	if (!rc)
-		rc = write_pid();
-	if (rc) {
-		rc = failed(err_str(rc));
-	} else {
-		printf("%s\n", t.name);
-		fflush(stdout);
-		if (ready >= 0 && write(ready, "", 1) == 1)
-			close(ready);
-		rc = carry(f, &t, b, set);
-	}
-	net_pump_stop(b);
-	net_tap_close(&t);
-	if (opt.pid_file)
-		unlink(opt.pid_file);
-	return rc;
-}
-
-/* The parent waits for the child's word, and ends. Returns in the child, with the descriptor to say it on. */
-static int go_behind(void)
-{
-	int fds[2];
-	char byte;
-	pid_t pid;
-
-	if (pipe(fds))
-		return -errno;
-	pid = fork();
-	if (pid < 0)
-		return -errno;
-	if (pid > 0) {
-		close(fds[1]);
-		_exit(read(fds[0], &byte, 1) == 1 ? EXIT_DONE : NET_EXIT_FAILED);
-	}
-	close(fds[0]);
-	setsid();
-	return fds[1];
-}
-
-/* ---- other commands */
 
 static int cmd_info(struct netfront *f)
 {
@@ -207,7 +73,7 @@ static int cmd_verify(struct netfront *f)
 	o.domain = opt.peer;
 	o.handle = opt.peer_handle;
 	if (netfront_open(&o, &peer, err, sizeof(err)))
-		return failed(err);
+		return net_cmd_failed(err);
 	end_on_signal();
 	rc = net_cmd_verify(f, peer, &opt.verify);
 	netfront_close(peer);
@@ -216,26 +82,20 @@ static int cmd_verify(struct netfront *f)
 
 static int command(const char *name)
 {
-	bool tap = strcmp(name, "tap") == 0, verify = strcmp(name, "verify") == 0;
+	bool verify = strcmp(name, "verify") == 0;
 	struct netfront *f;
-	sigset_t set;
 	char err[300];
-	int rc, ready = -1;
+	int rc;
 
-	if (!tap && !verify && strcmp(name, "info") != 0)
+	if (strcmp(name, "tap") == 0)
+		return net_cmd_tap(&opt.open, &opt.tap);
+	if (!verify && strcmp(name, "info") != 0)
 		return usage("unknown command");
 	if (verify && !opt.peer)
 		return usage("verify needs --peer");
-	if (tap && opt.background) {
-		ready = go_behind();
-		if (ready < 0)
-			return failed(err_str(ready));
-	}
-	if (tap)
-		block_signals(&set); /* the others end by one, as programs do */
 	if (netfront_open(&opt.open, &f, err, sizeof(err)))
-		return failed(err);
-	rc = tap ? cmd_tap(f, ready, &set) : verify ? cmd_verify(f) : cmd_info(f);
+		return net_cmd_failed(err);
+	rc = verify ? cmd_verify(f) : cmd_info(f);
 	netfront_close(f);
 	return rc;
 }
@@ -243,7 +103,7 @@ static int command(const char *name)
 /* ---- options */
 
 enum { O_DOMAIN = 256, O_HANDLE, O_DIR, O_PROVIDER, O_QUEUES, O_BUFFERS, O_XDP, O_TIMEOUT, O_NO_SG, O_NO_GSO, O_NO_CSUM, O_NO_SPLIT,
-       O_NO_CTRL, O_NETNS, O_TAP, O_BACKGROUND, O_PID_FILE, O_PEER, O_PEER_HANDLE, O_SECONDS, O_RATE, O_SIZE, O_SEED, O_ONE_WAY,
+       O_NO_CTRL, O_NETNS, O_TAP, O_BACKGROUND, O_RECONNECT, O_PID_FILE, O_PEER, O_PEER_HANDLE, O_SECONDS, O_RATE, O_SIZE, O_SEED, O_ONE_WAY,
        O_OUTAGE, O_HELP };
 
 static const struct option longs[] = {
@@ -252,7 +112,7 @@ static const struct option longs[] = {
 	{"xdp-headroom", 1, NULL, O_XDP}, {"timeout", 1, NULL, O_TIMEOUT}, {"no-sg", 0, NULL, O_NO_SG},
 	{"no-gso", 0, NULL, O_NO_GSO}, {"no-csum", 0, NULL, O_NO_CSUM}, {"no-split", 0, NULL, O_NO_SPLIT},
 	{"no-ctrl", 0, NULL, O_NO_CTRL}, {"netns", 1, NULL, O_NETNS}, {"tap", 1, NULL, O_TAP},
-	{"background", 0, NULL, O_BACKGROUND}, {"pid-file", 1, NULL, O_PID_FILE}, {"peer", 1, NULL, O_PEER},
+	{"background", 0, NULL, O_BACKGROUND}, {"reconnect", 0, NULL, O_RECONNECT}, {"pid-file", 1, NULL, O_PID_FILE}, {"peer", 1, NULL, O_PEER},
 	{"peer-handle", 1, NULL, O_PEER_HANDLE}, {"seconds", 1, NULL, O_SECONDS}, {"rate", 1, NULL, O_RATE},
 	{"size", 1, NULL, O_SIZE}, {"seed", 1, NULL, O_SEED}, {"one-way", 0, NULL, O_ONE_WAY},
 	{"outage-us", 1, NULL, O_OUTAGE}, {"help", 0, NULL, O_HELP}, {NULL, 0, NULL, 0},
@@ -276,8 +136,8 @@ static bool set_text(int o, const char *arg)
 		bool *yes;
 	} plain[] = {
 		{O_DOMAIN, &opt.open.domain, NULL}, {O_DIR, &opt.open.runtime_dir, NULL}, {O_PROVIDER, &opt.open.provider, NULL},
-		{O_NETNS, &opt.netns, NULL}, {O_TAP, &opt.tap, NULL}, {O_PID_FILE, &opt.pid_file, NULL}, {O_PEER, &opt.peer, NULL},
-		{O_BACKGROUND, NULL, &opt.background}, {O_NO_SG, NULL, &opt.open.no_sg}, {O_NO_GSO, NULL, &opt.open.no_gso},
+		{O_NETNS, &opt.tap.netns, NULL}, {O_TAP, &opt.tap.name, NULL}, {O_PID_FILE, &opt.tap.pid_file, NULL}, {O_PEER, &opt.peer, NULL},
+		{O_BACKGROUND, NULL, &opt.tap.background}, {O_RECONNECT, NULL, &opt.tap.reconnect}, {O_NO_SG, NULL, &opt.open.no_sg}, {O_NO_GSO, NULL, &opt.open.no_gso},
 		{O_NO_CSUM, NULL, &opt.open.no_csum}, {O_NO_SPLIT, NULL, &opt.open.no_split}, {O_NO_CTRL, NULL, &opt.open.no_ctrl},
 		{O_ONE_WAY, NULL, &opt.verify.one_way},
 	};

@@ -37,3 +37,9 @@ int net_cmd_verify(struct netfront *a, struct netfront *b, const struct net_veri
 		fprintf(stderr, "bulkhead-netfront: verify: an end has ended: %s\n", err_str(r.rc));
 	return r.rc || r.way[0].corrupted || r.way[1].corrupted ? NET_EXIT_FAILED : EXIT_DONE;
 }
+
+int net_cmd_failed(const char *line)
+{
+	fprintf(stderr, "bulkhead-netfront: %s\n", line);
+	return NET_EXIT_FAILED;
+}

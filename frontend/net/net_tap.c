@@ -50,12 +50,13 @@ static int open_queue(struct net_tap *t, const struct netfront_info *info)
 		return -errno;
 	t->fd[t->queues++] = fd;
 	memcpy(r.ifr_name, t->name, sizeof(r.ifr_name));
-	if (ioctl(fd, TUNSETIFF, &r) || ioctl(fd, TUNSETVNETHDRSZ, &hdr) || ioctl(fd, TUNSETOFFLOAD, offloads(info)))
+	if (ioctl(fd, TUNSETIFF, &r) || ioctl(fd, TUNSETVNETHDRSZ, &hdr))
 		return -errno;
 	memcpy(t->name, r.ifr_name, sizeof(t->name));
 	return 0;
 }
 
+/* Of the interface as a whole, its offloads too. */
 static int set_link(const struct net_tap *t, const struct netfront_info *info)
 {
 	struct ifreq r = {0};
@@ -63,10 +64,12 @@ static int set_link(const struct net_tap *t, const struct netfront_info *info)
 
 	if (s < 0)
 		return -errno;
+	if (ioctl(t->fd[0], TUNSETOFFLOAD, offloads(info)))
+		rc = -errno;
 	memcpy(r.ifr_name, t->name, sizeof(r.ifr_name));
 	r.ifr_hwaddr.sa_family = ARPHRD_ETHER;
 	memcpy(r.ifr_hwaddr.sa_data, info->mac, sizeof(info->mac));
-	if (memcmp(info->mac, (const uint8_t[6]){0}, 6) && ioctl(s, SIOCSIFHWADDR, &r))
+	if (!rc && memcmp(info->mac, (const uint8_t[6]){0}, 6) && ioctl(s, SIOCSIFHWADDR, &r))
 		rc = -errno;
 	r.ifr_mtu = (int)info->mtu;
 	if (!rc && ioctl(s, SIOCSIFMTU, &r))
@@ -92,11 +95,24 @@ int net_tap_open(struct net_tap *t, const char *name, const struct netfront_info
 		rc = open_queue(t, info);
 	if (!rc)
 		rc = set_link(t, info);
-	if (rc) {
-		net_tap_close(t);
-		return err_say(err, size, rc, "tap %s cannot be made: %s", t->name, err_str(rc));
-	}
-	return 0;
+	if (!rc)
+		return 0;
+	net_tap_close(t);
+	if (rc == -ENOENT)
+		return err_say(err, size, rc, "no tap can be made: /dev/net/tun is not there (modprobe tun)");
+	if (rc == -EPERM)
+		return err_say(err, size, rc, "tap %s cannot be made without root's rights", t->name);
+	return err_say(err, size, rc, "tap %s cannot be made: %s", t->name,
+		       rc == -EINVAL || rc == -EBUSY ? "the name is taken here; --tap names another" : err_str(rc));
+}
+
+int net_tap_set(const struct net_tap *t, const struct netfront_info *info, char *err, size_t size)
+{
+	int rc = info->queues == t->queues ? set_link(t, info) : -EINVAL;
+
+	if (rc == -EINVAL)
+		return err_say(err, size, rc, "the vif has %u queues now, tap %s has %u", info->queues, t->name, t->queues);
+	return rc ? err_say(err, size, rc, "tap %s cannot be set up: %s", t->name, err_str(rc)) : 0;
 }
 
 void net_tap_close(struct net_tap *t)

@@ -20,6 +20,8 @@ int net_tap_enter(const char *netns, char *err, size_t size);
 /* Makes it in the namespace of the calling thread, with the address, MTU, queues and offloads of info, and up. name: NULL or "":
  * the kernel's next free tapN. 0 or negative errno, with a line. */
 int net_tap_open(struct net_tap *t, const char *name, const struct netfront_info *info, char *err, size_t size);
+/* The same address, MTU and offloads for one that is there: of another connection, with as many queues. 0, or as above. */
+int net_tap_set(const struct net_tap *t, const struct netfront_info *info, char *err, size_t size);
 void net_tap_close(struct net_tap *t);
 /* The interface shows the link as up or down. */
 void net_tap_carrier(const struct net_tap *t, bool on);
