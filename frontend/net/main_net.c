@@ -35,7 +35,7 @@ static const char usage_text[] =
 
 static int usage(const char *what)
 {
-	fprintf(stderr, "bulkhead-netfront: %s\n%s", what, usage_text);
+	fprintf(stderr, "bulkhead-netfront: %s (see --help)\n", what);
 	return EXIT_USAGE;
 }
 
@@ -206,7 +206,7 @@ int main(int argc, char **argv)
 			return EXIT_DONE;
 		}
 		if (o == '?')
-			return usage("unknown option");
+			return EXIT_USAGE; /* getopt has said which */
 		if (!set_text(o, optarg) && !(optarg && number(optarg, UINT64_MAX, &n) && set_number(o, n))) {
 			fprintf(stderr, "bulkhead-netfront: --%s %s: not possible (see --help)\n", longs[at].name, optarg ? optarg : "");
 			return EXIT_USAGE;

@@ -39,7 +39,7 @@ static const struct metric {
 	M("vif_transmit_bytes_total", "Bytes from the guest.", CONN_VIF, COUNTER, net.tx_bytes, 1),
 	M("vif_receive_packets_total", "Packets to the guest.", CONN_VIF, COUNTER, net.rx_packets, 1),
 	M("vif_receive_bytes_total", "Bytes to the guest.", CONN_VIF, COUNTER, net.rx_bytes, 1),
-	M("vif_sent_again_total", "Packets that may have been sent twice, after a death.", CONN_VIF, COUNTER, net.sent_again, 1),
+	M("vif_replayed_total", "Packets of the guest that a stub had taken when it died.", CONN_VIF, COUNTER, net.replayed, 1),
 	M("vif_stalls_total", "Times that the guest took nothing for too long.", CONN_VIF, COUNTER, net.stalls, 1),
 	M("vif_rated_total", "Times that the rate made the guest wait.", CONN_VIF, COUNTER, net.rated, 1),
 	M("vif_control_messages_total", "Messages on the control ring.", CONN_VIF, COUNTER, net.ctrl, 1),

@@ -45,7 +45,7 @@ static json_t *net_json(const struct ctl_net *n)
 			 "mode", n->mode, "bridge", n->bridge, "carrier", (int)n->carrier, "tx_packets", (json_int_t)n->tx_packets,
 			 "tx_bytes", (json_int_t)n->tx_bytes, "rx_packets", (json_int_t)n->rx_packets, "rx_bytes",
 			 (json_int_t)n->rx_bytes, "stalls", (json_int_t)n->stalls, "ctrl", (json_int_t)n->ctrl, "rated",
-			 (json_int_t)n->rated, "sent_again", (json_int_t)n->sent_again, "drops", drops);
+			 (json_int_t)n->rated, "replayed", (json_int_t)n->replayed, "drops", drops);
 }
 
 static json_t *any_json(const struct ctl_dev *d)

@@ -137,7 +137,7 @@ struct ctl_net {
 	uint64_t stalls; /* times that the carrier went since the guest took nothing */
 	uint64_t ctrl;	 /* messages of its control ring */
 	uint64_t rated;	 /* times that the rate made the guest wait */
-	uint64_t sent_again; /* after a death that came between sending and saying so */
+	uint64_t replayed; /* taken from the guest by a stub that died, and judged again; at most one a death and queue was sent already */
 	uint32_t carrier;
 	uint8_t mac[8]; /* 6 of them */
 	char port[16];	/* the interface, "": none */

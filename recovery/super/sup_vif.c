@@ -395,7 +395,7 @@ static void add_queue(struct ctl_net *n, const struct njrnl_stats *s)
 	n->stalls += s->stalls;
 	n->ctrl += s->ctrl;
 	n->rated += s->rated;
-	n->sent_again += s->tx_again;
+	n->replayed += s->tx_again;
 	n->drop[CTL_DROP_TX_BAD] += s->tx_bad;
 	n->drop[CTL_DROP_TX_COPY] += s->tx_copy;
 	n->drop[CTL_DROP_TX_REFUSED] += s->tx_refused;

@@ -16,7 +16,7 @@ cleanup() {
 	local status=$?
 	trap - EXIT INT TERM
 	for c in "${CLEANUP[@]}"; do eval "$c"; done
-	if [ "$status" != 0 ] && [ "$status" != 77 ] && [ -f "$T/run/log" ]; then
+	if [ "$status" != 0 ] && [ "$status" != 77 ] && [ "$status" -lt 128 ] && [ -f "$T/run/log" ]; then
 		echo "--- last lines of the daemons' log"
 		tail -n 25 "$T/run/log"
 	fi
