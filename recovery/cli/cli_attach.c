@@ -4,6 +4,7 @@
 #include "ring/base/err.h"
 #include "ring/os/clock.h"
 #include "xenstore-glue/bus/dev_admin.h"
+#include "xenstore-glue/bus/vif_keys.h"
 #include "xenstore-glue/bus/xenbus.h"
 #include "xenstore-glue/wire/xs_path.h"
 
@@ -68,7 +69,10 @@ int cli_offered(struct xsc *xs, struct cli_wait *w, const struct dev_admin_dev *
 		return cli_fail("%s %s: %s", vm, name, w->text);
 	xs_path_backend(path, (uint16_t)dev->back_domid, dev->class_name, (uint16_t)dev->domid, dev->devid);
 	if (wait_offered(xs, path, text, sizeof(text)) == 0) {
-		printf("%s of %s is offered\n", name, vm);
+		CHECK(xs_path_join(path, path, VIF_GUEST) >= 0);
+		if (xsc_sync_read(xs, path, text, sizeof(text)))
+			text[0] = '\0';
+		printf("%s of %s is offered%s%s\n", name, vm, text[0] ? ": " : "", text);
 		return CLI_OK;
 	}
 	dev_admin_remove(xs, dev, CLI_DEADLINE_NS / 2, true, xsc_wait_done, &w->w);

@@ -67,14 +67,23 @@ static int make_tap(const char *dir, const char *dev, int n, char **args)
 	return rc ? complain(rc, err) : EXIT_DONE;
 }
 
-static void say_ip(const char *what, const struct net_ip *ip)
+/* What the VM is to use, "ip=A gateway=B ip6=C gateway6=D", as far as there is any. */
+static void settled(const struct net_result *r, char *text, size_t size)
 {
-	char text[NET_IP_TEXT];
+	const struct {
+		const char *what;
+		const struct net_ip *ip;
+	} all[] = {{"ip", &r->guest[0]}, {"gateway", &r->gateway[0]}, {"ip6", &r->guest[1]}, {"gateway6", &r->gateway[1]}};
+	char ip[NET_IP_TEXT];
+	size_t n = 0;
 
-	if (!ip->family)
-		return;
-	net_ip_plain(ip, text);
-	printf("%s=%s\n", what, text);
+	text[0] = '\0';
+	for (size_t i = 0; i < ARRAY_LEN(all); i++) {
+		if (!all[i].ip->family)
+			continue;
+		net_ip_plain(all[i].ip, ip);
+		n += (size_t)snprintf(text + n, size - n, "%s%s=%s", n ? " " : "", all[i].what, ip);
+	}
 }
 
 static int attach(const char *dir, const char *dev, int n, char **args)
@@ -94,11 +103,15 @@ static int attach(const char *dir, const char *dev, int n, char **args)
 		rc = net_attach(dir, &v, &r, err, sizeof(err));
 	if (rc)
 		return complain(rc, err);
+	settled(&r, err, sizeof(err));
+	if (say >= 0) {
+		send(say, err, strlen(err), MSG_NOSIGNAL | MSG_DONTWAIT);
+		return EXIT_DONE;
+	}
 	printf("mtu=%u\n", r.mtu);
-	say_ip("ip", &r.guest[0]);
-	say_ip("gateway", &r.gateway[0]);
-	say_ip("ip6", &r.guest[1]);
-	say_ip("gateway6", &r.gateway[1]);
+	for (char *at = err, *line; (line = strsep(&at, " "));)
+		if (*line)
+			puts(line);
 	return EXIT_DONE;
 }
 

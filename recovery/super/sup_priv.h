@@ -122,6 +122,7 @@ struct sup_vif {
 	int fd[2 * CONN_QUEUES_MAX]; /* a tap's queues; of a pair's wires, one for each queue, both ends */
 	uint32_t side;	      /* of a pair: ours */
 	uint32_t drain_ms, stall_ms;
+	char guest[160];      /* what the VM is to use, as VIF_GUEST has it; "": nothing is settled */
 	bool stalled;	      /* its carrier is down for that */
 	bool script_runs;     /* state 4 waits for it */
 	bool mcast_reading, mcast_again; /* the frontend's wish is being read; has changed since */

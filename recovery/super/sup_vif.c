@@ -117,7 +117,8 @@ static void offer(struct sup_dev *d)
 
 void sup_vif_offered(struct sup_dev *d)
 {
-	sup_offer_made(d, "%s%s%s", d->vif.port.engine, d->vif.tap[0] ? " " : "", d->vif.tap);
+	sup_offer_made(d, "%s%s%s%s%s", d->vif.port.engine, d->vif.tap[0] ? " " : "", d->vif.tap, d->vif.guest[0] ? ", the VM's: " : "",
+		       d->vif.guest);
 }
 
 /* ---- nodes that change */
@@ -210,7 +211,13 @@ static void release(struct sup_dev *d)
 	sup_vif_port_leave(d);
 }
 
-static int offer_keys(const struct sup_dev *d, struct xs_kvs *kvs) { return vif_offer_write(&d->vif.offer, kvs); }
+static int offer_keys(const struct sup_dev *d, struct xs_kvs *kvs)
+{
+	int rc = vif_offer_write(&d->vif.offer, kvs);
+
+	return rc || !d->vif.guest[0] ? rc : xs_kv_set(kvs, VIF_GUEST, "%s", d->vif.guest);
+}
+
 /* Of an interface that is not there Xen's scripts would say so; ours says why. */
 static void refuse_keys(const struct sup_dev *d, struct xs_kvs *kvs) { sup_offer_script(d, d->vif.wanted.script, VIF_SCRIPT, false, kvs); }
 

@@ -47,11 +47,12 @@ static void ended(struct sup_dev *d, int ctl, const siginfo_t *si)
 	char line[sizeof(d->text)];
 	ssize_t n;
 
+	n = recv(ctl, line, sizeof(line) - 1, MSG_DONTWAIT);
 	if (exited && si->si_status == 0) {
+		snprintf(d->vif.guest, sizeof(d->vif.guest), "%.*s", (int)MAX(n, 0), line);
 		sup_vif_offered(d);
 		return;
 	}
-	n = recv(ctl, line, sizeof(line) - 1, MSG_DONTWAIT);
 	if (n > 0)
 		sup_dev_text(d, "mode=%s: %.*s", vif_mode_name(d->vif.wanted.mode), (int)n, line);
 	else

@@ -15,6 +15,9 @@
 #define VIF_MTU 1500u		  /* where nobody says otherwise */
 #define VIF_MTU_MAX 65521u	  /* a frame of it, with its header of 14 bytes, has 65535 */
 
+/* The node of ours, in the backend's directory, which says what the VM is to use where the mode settles that: "ip=A gateway=B ip6=C gateway6=D". */
+#define VIF_GUEST "guest-net"
+
 /* How the vif's network device meets the host's network; VIF_BY_SCRIPT: a script of the toolstack does that, or nobody. */
 enum vif_mode { VIF_BY_SCRIPT, VIF_BRIDGE, VIF_NAT, VIF_ROUTE, VIF_OPENVSWITCH, VIF_NMODES };
 const char *vif_mode_name(enum vif_mode mode); /* "bridge"; "" for VIF_BY_SCRIPT */
