@@ -83,8 +83,9 @@ for g in a b; do
 	console $g | grep -a '^LAT' >/srv/$g.lat
 	tell $g exit
 	done_well $g
-	nothing_left "$id"
+	nothing_of "$id"
 done
+nothing_left "$id"
 [ $deaths -ge $((kills - kills / 20)) ] || fail "only $deaths deaths were repaired"
 
 # The supervisor's own: from the notice of a death to the first request taken.
