@@ -92,7 +92,7 @@ check-san: deps-check
 	@$(MAKE) --no-print-directory -j$$(nproc) progs
 	@for s in address,undefined thread; do \
 		$(MAKE) --no-print-directory SAN=$$s -j$$(nproc) progs tests && \
-		$(MAKE) --no-print-directory SAN=$$s RESULTS=build/san-results run-quick run-slow run-e2e || exit 1; done
+		$(MAKE) --no-print-directory SAN=$$s TRIALS=1 RESULTS=build/san-results run-quick run-slow run-e2e || exit 1; done
 	@tests/run --sum build/san-results
 .PHONY: check-san
 
