@@ -84,7 +84,8 @@ static bool run(const struct nc_workload *wl, const struct nc_plan *p, struct nc
 	return false;
 }
 
-/* Dies at 'at', then once more at some points of the life that follows: half of them in its start, or at all of that. */
+/* Dies at 'at', then once more at some points of the life that follows: half of them in its start, or at all of
+ * that, unless the first one was in the first start: then the life that follows is the first again. */
 static bool deaths(const struct nc_workload *wl, struct nc_plan p, unsigned at, struct nc_sweep *s)
 {
 	struct crash_rng rng = {p.seed * 1000003 + at};
@@ -97,7 +98,7 @@ static bool deaths(const struct nc_workload *wl, struct nc_plan p, unsigned at, 
 		return false;
 	n = first.points[1];
 	p.nkills = 2;
-	for (unsigned k = 1; wl->pairs && !p.poller && k <= first.start_points[1]; k++) {
+	for (unsigned k = 1; wl->pairs && at > first.start_points[0] && k <= first.start_points[1]; k++) {
 		p.kill[1] = k;
 		if (!run(wl, &p, s, &out))
 			return false;
