@@ -52,6 +52,9 @@ static struct njrnl_q queue_of(unsigned i)
 				.data = (uint8_t *)at + NJRNL_DATA_OFFSET, .mask = NR - 1};
 }
 
+/* Numbers of 56 bits do not come to their end in any life. */
+static uint64_t far_from_end(uint64_t n) { return jrnl_seq(n & (UINT64_MAX >> 9)); }
+
 static void change_buffer(struct njrnl_buf *b, struct input *in, unsigned what)
 {
 	static const uint32_t states[] = {NJRNL_FREE, NJRNL_READING, NJRNL_FILLED, NJRNL_PLACED};
@@ -65,7 +68,7 @@ static void change_buffer(struct njrnl_buf *b, struct input *in, unsigned what)
 		b->len = by & 1 ? (uint32_t)take(in, 4) : b->len + (uint32_t)by;
 		break;
 	case 2:
-		b->seq = jrnl_seq(jrnl_seq_of(b->seq + by));
+		b->seq = far_from_end(jrnl_seq_of(b->seq) + by);
 		break;
 	case 3:
 		b->first = by & 1 ? take(in, 8) : b->first + by;
@@ -88,7 +91,7 @@ static void change_word(struct njrnl_queue *h, struct input *in, unsigned which)
 	uint64_t *const words[] = {&h->common.req_cons, &h->common.rsp_prod, &h->sent, &h->rx_prod, &h->tx_suspect, &h->rx_suspect};
 	uint64_t *word = words[which % ARRAY_LEN(words)];
 
-	*word = jrnl_seq(which & 0x80 ? take(in, 7) >> 1 : jrnl_seq_of(*word + (uint64_t)(int8_t)take(in, 1)));
+	*word = far_from_end(which & 0x80 ? take(in, 7) : jrnl_seq_of(*word) + (uint64_t)(int8_t)take(in, 1));
 }
 
 static void change_said(struct input *in)
