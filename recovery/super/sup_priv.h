@@ -297,6 +297,7 @@ void sup_vif_mcast_tell(struct sup_dev *d);
 bool sup_vif_port_leaving(const struct sup_dev *d); /* a tap of the name that it is to have is still being detached */
 int sup_vif_port_take(struct sup_dev *d);    /* while it is offered: a tap is made, an end of a pair is taken */
 void sup_vif_port_leave(struct sup_dev *d);
+void sup_vif_port_found(struct sup_dev *d); /* a tap may have been given another name */
 int sup_vif_port_open(struct sup_dev *d, char *err, size_t size); /* for a connection: a tap's queues */
 void sup_vif_port_close(struct sup_dev *d);
 int sup_vif_port_fd(const struct sup_dev *d, uint32_t queue); /* a stub's; -1: it needs none */

@@ -174,6 +174,7 @@ static void hotplug_read(void *arg, int rc, const char *data, size_t len)
 	(void)len;
 	if (!rc && strcmp(data, "connected") == 0) {
 		d->vif.script_runs = false;
+		sup_vif_port_found(d);
 		sup_dev_save(d);
 		xsc_unwatch(sup_bus_store(d->sup), &d->vif.hotplug);
 		if (d->connected)

@@ -247,6 +247,12 @@ int sup_vif_port_take(struct sup_dev *d)
 	return 0;
 }
 
+void sup_vif_port_found(struct sup_dev *d)
+{
+	if (d->vif.tap[0])
+		find_tap(d);
+}
+
 void sup_vif_port_leave(struct sup_dev *d)
 {
 	close_fds(d);
@@ -289,6 +295,7 @@ void sup_vif_port_adopt(struct sup_dev *d)
 	if (keep_get(&d->sup->keep, name, d->vif.fd, &n))
 		n = 0;
 	d->vif.nfds = (uint32_t)n;
+	sup_vif_port_found(d);
 	/* Of a tap whose connection has ended, or is another than is remembered. */
 	if (is(d, "tap") && n && n != d->conn.nqueues)
 		close_fds(d);

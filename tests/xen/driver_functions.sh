@@ -12,7 +12,7 @@ pack() {
 	cp /usr/libexec/bulkhead/{bulkhead,bulkheadd,bulkhead-blk,bulkhead-net,bulkhead-vif,bulkhead-keep,bulkhead-autoprobe} $o/usr/libexec/bulkhead/
 	cp -L /usr/bin/xenstore-{read,ls,exists} $o/usr/bin/
 	ln -s ../libexec/bulkhead/bulkhead $o/usr/bin/bulkhead
-	for f in $o/usr/libexec/bulkhead/* $o/usr/bin/xenstore-*; do /usr/lib64/ld-linux-x86-64.so.2 --list "$f" 2>/dev/null; done | awk '$2 == "=>" { print $3 }' | sort -u |
+	for f in $o/usr/libexec/bulkhead/bulkhead{,d,-vif,-keep,-autoprobe} $o/usr/bin/xenstore-*; do /usr/lib64/ld-linux-x86-64.so.2 --list "$f" 2>/dev/null; done | awk '$2 == "=>" { print $3 }' | sort -u |
 		while read -r l; do cp -L "$l" $o/$lib/; done
 	cp -L /$lib/libgcc_s.so.1 $o/$lib/
 	cat >$o/init <<I

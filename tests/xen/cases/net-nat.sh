@@ -1,4 +1,5 @@
-# A vif in NAT: our tap, Xen's vif-nat by way of script=vif-bulkhead-nat; the network beyond dom0 sees dom0 only. Ping, files with
+# A vif in NAT: our tap, Xen's vif-nat by way of script=vif-bulkhead-nat; the host beyond dom0 has no way to the guest's address, so its
+# answers prove that it sees dom0's only. Ping, files with
 # checksums, the stub killed meanwhile.
 # limit: 150 s
 . /cases/functions.sh
@@ -22,13 +23,8 @@ killing a 10
 while kills_last; do copied a 192.0.2.2; done
 killed 9
 speeds "NAT, a host beyond dom0" a 192.0.2.2
-$OUT ping -c1 -W1 10.7.0.5 && fail "the guest is reached from outside"
 quiet_guest a
 timed "destroy, NAT" 0 xl destroy a
 no_vif_left "$id"
 ! ip route | grep 'vif' || fail "a route is left"
-
-# Without Bulkhead such a line is no vif of the kernel's.
-bulkhead stop
-timed "create with a vif of ours, Bulkhead stopped" 3 xl create /srv/a.cfg
 nft delete table ip nat

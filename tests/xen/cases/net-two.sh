@@ -22,6 +22,23 @@ address a 10.9.1.2/24 10.9.1.1 eth1
 ask a "grep -q 00:16:3e:00:00:01 /sys/class/net/eth0/address"
 copied a 10.9.0.1
 copied a 10.9.1.1
+
+# calls WHAT [OPTION]: what our stub asks the kernel for in a second of TCP, and how many packets those calls moved.
+stat() { cat "/sys/class/net/vif$id.0/statistics/$1"; }
+calls() {
+	local pid from
+	pid=$(field "$id" pid vif0)
+	tell a "iperf3 -c 10.9.0.1 -t 5 ${2:-} >/dev/null 2>&1; echo CALLS''$1"
+	sleep 2
+	from=($(stat rx_packets) $(stat rx_bytes) $(stat tx_packets) $(stat tx_bytes))
+	timeout -s INT 1 strace -c -f -o /srv/calls -p "$pid" 2>/dev/null
+	echo "OBS net-two, $1, a second under strace: $(($(stat rx_packets) - from[0])) packets of $(($(stat rx_bytes) - from[1])) bytes from the guest," \
+		"$(($(stat tx_packets) - from[2])) of $(($(stat tx_bytes) - from[3])) to it;" \
+		"calls:$(awk '$4 ~ /^[0-9]+$/ && NF < 7 { is = is " " $NF " " $4 } END { print is }' /srv/calls)"
+	wait_for 30 "the end of that" says a "CALLS$1"
+}
+calls out
+calls in -R
 : >/srv/speeds
 for i in $(seq "$rounds"); do
 	for way in "" -R; do
