@@ -14,6 +14,9 @@ fail() {
 emulator_slipped() { xl dmesg 2>/dev/null | grep -A5 'Triple fault' | grep -q 'RIP: *e008:'; }
 note() { echo "-- $(cut -d' ' -f1 /proc/uptime) $*"; }
 
+# Modules, if they are not there yet: of a case before.
+modules() { for m; do [ -d "/sys/module/${m//-/_}" ] || insmod "/modules/$m.ko" || fail "insmod $m"; done; }
+
 # wait_for SECONDS WHAT COMMAND...
 wait_for() {
 	local secs=$1 what=$2 until

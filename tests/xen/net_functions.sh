@@ -3,8 +3,6 @@ export RAMDISK=/boot/net.img MEM=${MEM:-256}
 
 trap 'rc=$?; [ $rc = 0 ] || [ $rc = 77 ] || dump; cleanup; net_down' EXIT
 
-# Modules, if they are not there yet: of a case before.
-modules() { for m; do [ -d "/sys/module/${m//-/_}" ] || insmod "/modules/$m.ko" || fail "insmod $m"; done; }
 modules tun
 bridge_up() {
 	modules llc stp bridge

@@ -4,7 +4,7 @@
 . /cases/functions.sh
 export RAMDISK=/boot/small.img MEM=256
 bus=/sys/bus/xen-backend
-for m in xen-blkback llc stp bridge; do insmod /modules/$m.ko || fail "insmod $m"; done
+modules xen-blkback llc stp bridge
 ip link add br0 type bridge && ip link set br0 up && ip addr add 10.9.0.1/24 dev br0 || fail "bridge"
 start_world --disks marked
 wait_for 5 "no automatic binding" grep -q 0 $bus/drivers_autoprobe

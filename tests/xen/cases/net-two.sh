@@ -30,8 +30,12 @@ calls() {
 	pid=$(field "$id" pid vif0)
 	tell a "iperf3 -c 10.9.0.1 -t 5 ${2:-} >/dev/null 2>&1; echo CALLS''$1"
 	sleep 2
+	strace -c -f -o /srv/calls -p "$pid" 2>/dev/null &
+	wait_for 5 "strace" grep -q 'TracerPid:.*[1-9]' "/proc/$pid/status"
 	from=($(stat rx_packets) $(stat rx_bytes) $(stat tx_packets) $(stat tx_bytes))
-	timeout -s INT 1 strace -c -f -o /srv/calls -p "$pid" 2>/dev/null
+	sleep 1
+	kill -INT $!
+	wait $!
 	echo "OBS net-two, $1, a second under strace: $(($(stat rx_packets) - from[0])) packets of $(($(stat rx_bytes) - from[1])) bytes from the guest," \
 		"$(($(stat tx_packets) - from[2])) of $(($(stat tx_bytes) - from[3])) to it;" \
 		"calls:$(awk '$4 ~ /^[0-9]+$/ && NF < 7 { is = is " " $NF " " $4 } END { print is }' /srv/calls)"
