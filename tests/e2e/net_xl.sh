@@ -3,6 +3,7 @@
 # waits for hotplug-status; the name that the script gives it is followed, also by a successor and a second connection; nothing is left.
 # Which vifs are served with --vifs marked; what the script says of a refused one.
 # In a network of its own, whose /sys is seen as well.
+# shellcheck disable=SC2016 # the inner shell expands it
 [ -n "${OWN_NET:-}" ] || [ "$(id -u)" != 0 ] || exec env OWN_NET=1 unshare -nm sh -c 'mount -t sysfs sys /sys && exec "$0"' "$0"
 . "$(dirname "$0")/functions.sh"
 . "$(dirname "$0")/net_functions.sh"
