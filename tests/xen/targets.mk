@@ -1,6 +1,6 @@
 # Real Xen under emulation (docs/xen.md). check-xen: the short cases, for CI; xen-CASE: one or more, the long ones too
 # (XEN_LIMIT= seconds); xen-shell: a prompt in dom0 with this build in it.
-XEN_CASES := conform disk nonpersistent deaths save
+XEN_CASES := conform disk nonpersistent deaths save net-deaths
 XEN_LIMIT ?= 900
 deps-xen: ; @tools/deps build xen
 progs-xen: deps-xen
