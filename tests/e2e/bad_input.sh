@@ -34,7 +34,7 @@ refused "virtual device" attach A "vdev=nope,target=mem:1M"
 refused "already" attach A "vdev=xvda,target=mem:1M"
 refused "has no xvdz" detach A xvdz
 refused "signal" kill A xvda --signal NOPE
-refused "no disk\|not\|no such" kill A xvdz
+refused "has no xvdz" kill A xvdz
 refused "already running" start
 
 # Storage.
