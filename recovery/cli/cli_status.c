@@ -195,8 +195,10 @@ int cli_status(struct cli *c, int argc, char **argv)
 	close(sock);
 	if (n < 0)
 		return cli_fail("%s", reply.text[0] ? reply.text : err_str(n));
-	if (argc > 1 && n == 0)
+	if (argc > 1 && n == 0) {
+		free(devs);
 		return cli_fail("%s has no %s", argv[0], argv[1]);
+	}
 	qsort(devs, (size_t)n, sizeof(*devs), in_order);
 	if (c->json)
 		print_json(devs, n);
