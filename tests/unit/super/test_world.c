@@ -113,22 +113,13 @@ static void close_and_connect_again(void **state)
 
 static void detach_lets_go(void **state)
 {
-	struct dev_admin_dev dev = {.devid = DEVID, .class_name = "vbd"};
-	struct xsc_wait wait = {0};
 	struct guest *g;
-	struct ctl_dev d;
 
 	(void)state;
 	need_programs();
 	g = guest_new("leaves");
-	d = bring_up(g, "mem:1M");
-	set_front_state(g, XenbusStateClosed);
-	dev.domid = g->domid;
-	dev_admin_remove(w.xs, &dev, WITHIN_NS, false, xsc_wait_done, &wait);
-	assert_int_equal(xsc_wait(w.xs, &wait), 0);
-	xsc_wait_free(&wait);
-	while (look(g, &d))
-		usleep(2000);
+	bring_up(g, "mem:1M");
+	detach(g);
 	assert_int_equal(attach(g, "mem:2M", false), 0);
 	wait_node(g->back, XenbusStateInitWait);
 }
@@ -179,57 +170,32 @@ static void what_ends_unseen_is_let_go(void **state)
 	wait_node(other->back, XenbusStateInitWait);
 }
 
-/* The nodes alone, by a toolstack that died then: the domain's other nodes say that it was meant. */
 static void what_is_detached_unseen_is_let_go(void **state)
 {
 	struct guest *g;
-	struct ctl_dev d;
-	pid_t pid;
 
 	(void)state;
 	need_programs();
 	g = guest_new("unseen2");
-	d = bring_up(g, "mem:1M");
-	pid = supervisor();
-	assert_int_equal(kill(w.keep, SIGSTOP), 0);
-	assert_int_equal(kill(pid, SIGKILL), 0);
-	assert_int_equal(xsc_sync_rm(w.xs, g->back), 0);
-	assert_int_equal(kill(w.keep, SIGCONT), 0);
-	wait_forgotten(g);
-	while (kill(d.pid, 0) == 0) /* until the keeper has reaped it */
-		usleep(1000);
+	bring_up(g, "mem:1M");
+	detach_unseen(g);
 }
 
 /* Both ends are put back as they were, by whoever is the supervisor then, and mean what they did. */
 static void a_store_that_forgets_is_told(void **state)
 {
-	struct dev_admin_dev dev = {.devid = DEVID, .class_name = "vbd"};
-	struct xsc_wait wait = {0};
-	char port[16], text[32];
-	struct ctl_dev d, e;
+	struct ctl_dev d;
 	struct guest *g;
 
 	(void)state;
 	need_programs();
 	g = guest_new("forgotten");
 	d = bring_up(g, "mem:1M");
-	snprintf(port, sizeof(port), "%u", hv_port_number(g->port));
 	for (int i = 0; i < 3; i++) {
 		forget_store(i == 1);
-		wait_node(g->back, XenbusStateConnected);
-		has_value(g->back, "frontend", g->front);
+		ends_are_back(g, d.pid);
 		has_value(g->back, "params", "mem:1M");
 		has_value(g->back, "sectors", "2048");
-		has_value(g->back, "online", "1");
-		has_value(g->front, "state", "4");
-		has_value(g->front, "backend", g->back);
-		has_value(g->front, "event-channel", port);
-		snprintf(text, sizeof(text), "n%u r0 ", g->domid);
-		has_perms(g->front, text);
-		snprintf(text, sizeof(text), "n0 r%u ", g->domid);
-		has_perms(g->back, text);
-		e = wait_state(g, CTL_UP, true);
-		assert_int_equal(e.pid, d.pid);
 	}
 	/* It can be connected anew ... */
 	wait_introduced(g->domid);
@@ -244,12 +210,7 @@ static void a_store_that_forgets_is_told(void **state)
 	/* ... and taken away, or goes with its domain. */
 	forget_store(false);
 	wait_node(g->back, XenbusStateConnected);
-	set_front_state(g, XenbusStateClosed);
-	dev.domid = g->domid;
-	dev_admin_remove(w.xs, &dev, WITHIN_NS, false, xsc_wait_done, &wait);
-	assert_int_equal(xsc_wait(w.xs, &wait), 0);
-	xsc_wait_free(&wait);
-	wait_forgotten(g);
+	detach(g);
 	for (int first = 0; first < 2; first++) { /* what goes first: the domain, or its nodes, as with xl */
 		g = guest_new(first ? "forgotten3" : "forgotten2");
 		bring_up(g, "mem:1M");

@@ -78,18 +78,6 @@ static struct guest *vif_up(const char *name, const char *params)
 	return g;
 }
 
-static void vif_detach(struct guest *g)
-{
-	struct dev_admin_dev dev = {.domid = g->domid, .devid = g->devid, .class_name = "vif"};
-	struct xsc_wait wait = {0};
-
-	set_front_state(g, XenbusStateClosed);
-	dev_admin_remove(w.xs, &dev, WITHIN_NS, false, xsc_wait_done, &wait);
-	assert_int_equal(xsc_wait(w.xs, &wait), 0);
-	xsc_wait_free(&wait);
-	wait_forgotten(g);
-}
-
 static void wait_carrier(const struct guest *g, bool on)
 {
 	uint64_t until = clock_now() + WITHIN_NS;
@@ -143,7 +131,7 @@ static void deaths_are_repaired(void **state)
 		assert_int_equal(d.pid, e.pid);
 	}
 	assert_int_equal(node_state(g->back), XenbusStateConnected);
-	vif_detach(g);
+	detach(g);
 }
 
 /* What a stub says of its guest holds until it dies, or says otherwise; the rate is followed, and told to the living. */
@@ -171,7 +159,7 @@ static void carrier_and_rate(void **state)
 	set(g->back, "rate", "26000,fast"); /* it stays as it was */
 	set(g->back, "rate", "13000,51");
 	wait_carrier(g, false);
-	vif_detach(g);
+	detach(g);
 }
 
 static void wait_multicast(const struct guest *g, bool listed)
@@ -208,7 +196,7 @@ static void multicast_by_a_node(void **state)
 	for (int i = 0; i < 200; i++) /* a guest in a hurry */
 		set_number(g->front, "request-multicast-control", i % 2);
 	wait_multicast(g, true);
-	vif_detach(g);
+	detach(g);
 }
 
 static void stays(const struct guest *g, unsigned state)
@@ -247,43 +235,30 @@ static void the_guest_is_told_when_the_script_has_run(void **state)
 		stays(g, XenbusStateInitWait);
 		set(g->back, "hotplug-status", "connected");
 		wait_node(g->back, XenbusStateConnected);
-		vif_detach(g);
+		detach(g);
 	}
 }
 
 static void a_store_that_forgets_is_told(void **state)
 {
-	struct ctl_dev d, e;
+	struct ctl_dev d;
 	struct guest *g;
-	char port[16], text[32];
 
 	(void)state;
 	need_programs();
 	g = vif_up("forgotten", "null,queues=2");
 	d = wait_state(g, CTL_UP, true);
-	snprintf(port, sizeof(port), "%u", hv_port_number(g->port));
 	for (int i = 0; i < 2; i++) {
 		forget_store(i == 1);
-		wait_node(g->back, XenbusStateConnected);
-		has_value(g->back, "frontend", g->front);
+		ends_are_back(g, d.pid);
 		has_value(g->back, "params", "null,queues=2");
 		has_value(g->back, "bridge", "xenbr7");
 		has_value(g->back, "feature-sg", "1");
 		has_value(g->back, "multi-queue-max-queues", "2");
-		has_value(g->back, "online", "1");
-		has_value(g->front, "state", "4");
-		has_value(g->front, "backend", g->back);
-		has_value(g->front, "event-channel", port);
 		has_value(g->front, "request-rx-copy", "1");
-		snprintf(text, sizeof(text), "n%u r0 ", g->domid);
-		has_perms(g->front, text);
-		snprintf(text, sizeof(text), "n0 r%u ", g->domid);
-		has_perms(g->back, text);
-		e = wait_state(g, CTL_UP, true);
-		assert_int_equal(e.pid, d.pid);
 	}
 	wait_introduced(g->domid);
-	vif_detach(g);
+	detach(g);
 }
 
 /* A wire has two ends, whoever comes and goes, and whatever the supervisor remembers by itself. */
@@ -306,7 +281,7 @@ static void a_wire_has_two_ends(void **state)
 	assert_int_equal(vif_attach(c, "pair:x,queues=2"), 0);
 	refused(c, "both its ends attached");
 	vif_forget(c);
-	vif_detach(a);
+	detach(a);
 	kill_supervisor();
 	wait_state(b, CTL_UP, true);
 	a = vif_up("end-e", "pair:x,queues=2"); /* the end that is free */
@@ -314,10 +289,10 @@ static void a_wire_has_two_ends(void **state)
 	assert_int_equal(vif_attach(c, "pair:x,queues=2"), 0);
 	refused(c, "both its ends attached");
 	vif_forget(c);
-	vif_detach(a);
-	vif_detach(b);
+	detach(a);
+	detach(b);
 	a = vif_up("end-g", "pair:x"); /* another wire: the former went with its last end */
-	vif_detach(a);
+	detach(a);
 }
 
 static void bad_options_are_said_in_one_line(void **state)
@@ -341,26 +316,12 @@ static void bad_options_are_said_in_one_line(void **state)
 	}
 }
 
-/* While there is no supervisor. */
 static void what_is_detached_unseen_is_let_go(void **state)
 {
-	struct guest *g;
-	struct ctl_dev d;
-	pid_t pid;
-
 	(void)state;
 	need_programs();
-	g = vif_up("unseen", "pair:y");
-	d = wait_state(g, CTL_UP, true);
-	pid = supervisor();
-	assert_int_equal(kill(w.keep, SIGSTOP), 0);
-	assert_int_equal(kill(pid, SIGKILL), 0);
-	assert_int_equal(xsc_sync_rm(w.xs, g->back), 0);
-	assert_int_equal(kill(w.keep, SIGCONT), 0);
-	wait_forgotten(g);
-	while (kill(d.pid, 0) == 0)
-		usleep(1000);
-	vif_detach(vif_up("unseen-heir", "pair:y,queues=2"));
+	detach_unseen(vif_up("unseen", "pair:y"));
+	detach(vif_up("unseen-heir", "pair:y,queues=2"));
 }
 
 int main(int argc, char **argv)

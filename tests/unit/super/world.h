@@ -376,6 +376,34 @@ static inline void wait_forgotten(const struct guest *g)
 	assert_false(there);
 }
 
+/* As a toolstack does it, with a frontend that lets go. */
+static inline void detach(struct guest *g)
+{
+	struct dev_admin_dev dev = {.domid = g->domid, .devid = g->devid};
+	struct xsc_wait wait = {0};
+
+	strcpy(dev.class_name, g->type == CONN_VIF ? "vif" : "vbd");
+	set_front_state(g, XenbusStateClosed);
+	dev_admin_remove(w.xs, &dev, WITHIN_NS, false, xsc_wait_done, &wait);
+	assert_int_equal(xsc_wait(w.xs, &wait), 0);
+	xsc_wait_free(&wait);
+	wait_forgotten(g);
+}
+
+/* By a toolstack that died then, while there is no supervisor: the domain's other nodes say that it was meant. */
+static inline void detach_unseen(struct guest *g)
+{
+	pid_t stub = wait_state(g, CTL_UP, true).pid, pid = supervisor();
+
+	assert_int_equal(kill(w.keep, SIGSTOP), 0);
+	assert_int_equal(kill(pid, SIGKILL), 0);
+	assert_int_equal(xsc_sync_rm(w.xs, g->back), 0);
+	assert_int_equal(kill(w.keep, SIGCONT), 0);
+	wait_forgotten(g);
+	while (kill(stub, 0) == 0) /* until the keeper has reaped it */
+		usleep(1000);
+}
+
 static inline void destroy(const struct guest *g)
 {
 	static union hub_buf q;
@@ -446,6 +474,25 @@ static inline void has_perms(const char *path, const char *want)
 		snprintf(text + strlen(text), sizeof(text) - strlen(text), "%s ", wait.data + at);
 	xsc_wait_free(&wait);
 	assert_string_equal(text, want);
+}
+
+/* After the store has forgotten all: both ends are as they were, with the same stub. */
+static inline void ends_are_back(const struct guest *g, pid_t stub)
+{
+	char text[32];
+
+	wait_node(g->back, XenbusStateConnected);
+	has_value(g->back, "frontend", g->front);
+	has_value(g->back, "online", "1");
+	has_value(g->front, "state", "4");
+	has_value(g->front, "backend", g->back);
+	snprintf(text, sizeof(text), "%u", hv_port_number(g->port));
+	has_value(g->front, "event-channel", text);
+	snprintf(text, sizeof(text), "n%u r0 ", g->domid);
+	has_perms(g->front, text);
+	snprintf(text, sizeof(text), "n0 r%u ", g->domid);
+	has_perms(g->back, text);
+	assert_int_equal(wait_state(g, CTL_UP, true).pid, stub);
 }
 
 #endif
