@@ -86,6 +86,16 @@ static void a_ring_that_was_not_granted_breaks_its_vif_only(void **state)
 		a_ring_that_was_not_granted(which);
 }
 
+/* Two vifs of one stub. */
+static void both_up(struct device *both[2], struct stub_proc *p)
+{
+	vif_open(both[0]);
+	vif_open(both[1]);
+	stub_start(p, both, 2, &fresh);
+	stub_says(p, STUB_CONNECTED);
+	stub_says(p, STUB_CONNECTED);
+}
+
 /* Between two lives nothing is mapped, and the guest may end its grants. */
 static void a_ring_that_went_breaks_its_vif_only(void **state)
 {
@@ -94,11 +104,7 @@ static void a_ring_that_went_breaks_its_vif_only(void **state)
 	int16_t status;
 
 	(void)state;
-	vif_open(&a);
-	vif_open(&b);
-	stub_start(&p, both, 2, &fresh);
-	stub_says(&p, STUB_CONNECTED);
-	stub_says(&p, STUB_CONNECTED);
+	both_up(both, &p);
 	expect_alive(&a);
 	stub_kill(&p);
 	UNTIL((hv_ungrant(world.guest, &a.q[0].gref[RX_PAGE], 1, &status), status == 0));
@@ -130,11 +136,7 @@ static void a_damaged_journal_breaks_its_vif_only(void **state)
 	struct stub_proc p;
 
 	(void)state;
-	vif_open(&a);
-	vif_open(&b);
-	stub_start(&p, both, 2, &fresh);
-	stub_says(&p, STUB_CONNECTED);
-	stub_says(&p, STUB_CONNECTED);
+	both_up(both, &p);
 	for (unsigned i = 0; i < ARRAY_LEN(where); i++) {
 		stub_kill(&p);
 		flip(&a, where[i]);
