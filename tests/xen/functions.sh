@@ -116,6 +116,27 @@ hv_suite() {
 	[ $rc = 0 ] || fail "hv_xen, $1, ended with $rc"
 }
 
+# A store that is empty, in the place of one that was killed; who speaks to it anew speaks to this one.
+another_xenstored() {
+	xenstored --pid-file /run/xenstored.pid
+	xen-init-dom0 >/dev/null
+	kill "$(cat /run/xenconsoled.pid)" 2>/dev/null
+	sleep 1
+	xenconsoled --log=guest --log-dir=/var/log/xen --pid-file=/run/xenconsoled.pid
+}
+
+# nodes KIND DOMID: the devices of that kind, at both ends, to /srv/KIND.back and .front; nodes_differ KIND DOMID says in what they do now.
+nodes() {
+	xenstore-ls -p "/local/domain/0/backend/$1" >"/srv/$1.back"
+	xenstore-ls -p "/local/domain/$2/device/$1" >"/srv/$1.front"
+}
+nodes_differ() {
+	echo "backend, before and after:"
+	xenstore-ls -p "/local/domain/0/backend/$1" | diff "/srv/$1.back" -
+	echo "frontend, before and after:"
+	xenstore-ls -p "/local/domain/$2/device/$1" | diff "/srv/$1.front" -
+}
+
 # A number from dom0's command line (DOM0_ARGS="kills=1000"), or the second argument.
 number() { tr ' ' '\n' </proc/cmdline | sed -n "s/^$1=//p" | grep . || echo "$2"; }
 # spread WHAT UNIT: of the numbers that come in, one a line.

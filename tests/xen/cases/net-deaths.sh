@@ -62,21 +62,13 @@ copied a 10.9.0.1
 after "SIGKILL after restore" bulkhead kill "$id" vif0
 
 note "xenstored dies"
-xenstore-ls -p /local/domain/0/backend/vif >/srv/nodes
-xenstore-ls -p "/local/domain/$id/device/vif" >/srv/front
+nodes vif "$id"
 kill -9 "$(cat /run/xenstored.pid)"
 usleep 300000
 after "SIGKILL without xenstored" bulkhead kill "$id" vif0
-xenstored --pid-file /run/xenstored.pid
-xen-init-dom0 >/dev/null
-kill "$(cat /run/xenconsoled.pid)" 2>/dev/null
-sleep 1
-xenconsoled --log=guest --log-dir=/var/log/xen --pid-file=/run/xenconsoled.pid
+another_xenstored
 wait_for 15 "the nodes are back" xenstore-exists "/local/domain/0/backend/vif/$id/0/state"
-echo "backend, before and after:"
-xenstore-ls -p /local/domain/0/backend/vif | diff /srv/nodes -
-echo "frontend, before and after:"
-xenstore-ls -p "/local/domain/$id/device/vif" | diff /srv/front -
+nodes_differ vif "$id"
 after "SIGKILL when the nodes are back" bulkhead kill "$id" vif0
 timeout 30 xl destroy "$id"
 echo "destroyed: $?"

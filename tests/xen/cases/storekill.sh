@@ -11,22 +11,14 @@ id=$(xl domid a)
 tty=$(xenstore-read "/local/domain/$id/console/tty")
 tell() { echo "${*:2}" >"$tty"; }
 answers a
-xenstore-ls -p /local/domain/0/backend/vbd >/srv/nodes
-xenstore-ls -p "/local/domain/$id/device/vbd" >/srv/front
+nodes vbd "$id"
 kill -9 "$(cat /run/xenstored.pid)"
 sleep 1
 bulkhead kill "$id" xvda || fail "kill, xenstored or not"
 wait_for 10 "up" up
-xenstored --pid-file /run/xenstored.pid
-xen-init-dom0 >/dev/null
-kill "$(cat /run/xenconsoled.pid)" 2>/dev/null
-sleep 1
-xenconsoled --log=guest --log-dir=/var/log/xen --pid-file=/run/xenconsoled.pid
+another_xenstored
 wait_for 15 "the nodes are back" xenstore-exists "/local/domain/0/backend/vbd/$id/51712/state"
-echo "backend, before and after:"
-xenstore-ls -p /local/domain/0/backend/vbd | diff /srv/nodes -
-echo "frontend, before and after:"
-xenstore-ls -p "/local/domain/$id/device/vbd" | diff /srv/front -
+nodes_differ vbd "$id"
 bulkhead status
 bulkhead kill "$id" xvda || fail "kill, xenstored or not"
 wait_for 10 "up" up
