@@ -76,8 +76,9 @@ quick: deps-check
 .PHONY: quick
 
 run-lint: ; @tests/run $(RESULTS) lint $(sort $(wildcard tests/lint/*.sh))
-run-quick: ; @tests/run $(RESULTS) quick $(QUICK)
-run-slow: ; @tests/run $(RESULTS) sim $(SLOW)
+# One for each processor: these share nothing with one another.
+run-quick: ; @TEST_JOBS=$$(nproc) tests/run $(RESULTS) quick $(QUICK)
+run-slow: ; @TEST_JOBS=$$(nproc) tests/run $(RESULTS) sim $(SLOW)
 run-e2e: ; @[ -z "$(E2E)" ] || tests/run $(RESULTS) "$$([ $$(id -u) = 0 ] && echo root || echo user)" $(E2E)
 # Root's second pass: the same as an ordinary user, from a copy that such a user can read.
 run-unprivileged: ; @[ $$(id -u) != 0 ] || tools/as-user $(RESULTS) $(B) $(filter-out %/bench.sh,$(E2E)) \
