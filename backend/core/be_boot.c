@@ -271,6 +271,8 @@ static int take_messages(struct stub *s)
 			be_dev_rate(&s->dev[m.dev], m.arg[0], m.arg[1]);
 		else if (m.type == STUB_MULTICAST && m.dev < s->start->ndevs)
 			be_dev_multicast(&s->dev[m.dev], m.arg[0] != 0);
+		else if (m.type == STUB_FILTER && m.dev < s->start->ndevs)
+			be_dev_filter(&s->dev[m.dev], m.text);
 		else if (m.type == STUB_RESIZE && m.dev < s->start->ndevs)
 			be_dev_resize(&s->dev[m.dev]);
 		else

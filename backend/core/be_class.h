@@ -74,6 +74,8 @@ struct be_class {
 	void (*rate)(struct be_device *d, uint64_t bytes, uint64_t us);
 	/* Of a vif: whether of multicast packets its guest wants only those of its list. NULL of others. As rate. */
 	void (*multicast)(struct be_device *d, bool listed);
+	/* Of a vif: its netport's filter (netport_filter()). NULL of others. As rate. */
+	void (*filter)(struct be_device *d, const char *options);
 	int (*drained)(struct be_queue *q);
 	/* In a process of its own: opens, looks, closes. Takes over image_fd as open does. */
 	int (*probe)(const struct stub_dev *sd, struct stub_probe *out, char *err, size_t size);

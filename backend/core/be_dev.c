@@ -306,6 +306,14 @@ void be_dev_multicast(struct be_dev *d, bool listed)
 	wake_queues(d);
 }
 
+void be_dev_filter(struct be_dev *d, const char *options)
+{
+	if (!d->class->filter || d->state == BE_DEV_BROKEN)
+		return;
+	d->class->filter(d->device, options);
+	wake_queues(d);
+}
+
 void be_dev_resize(struct be_dev *d)
 {
 	uint64_t arg[4] = {0};

@@ -56,6 +56,7 @@ uint64_t be_dev_wait_ns(const struct be_dev *d);
 /* At any time after be_dev_prepare(). */
 void be_dev_rate(struct be_dev *d, uint64_t bytes, uint64_t us);
 void be_dev_multicast(struct be_dev *d, bool listed);
+void be_dev_filter(struct be_dev *d, const char *options);
 /* Looks at the size of the storage and says RESIZED, if it is up: it looks when it comes up anyway. */
 void be_dev_resize(struct be_dev *d);
 

@@ -3,6 +3,7 @@
 #include "backend/net/netback.h"
 #include "recovery/journal/njrnl_fmt.h"
 #include "ring/base/err.h"
+#include "ring/base/log.h"
 
 #include <poll.h>
 #include <stdio.h>
@@ -90,6 +91,15 @@ static void asleep(struct be_queue *q) { netback_asleep(of(q)); }
 static void drain(struct be_device *d) { netback_drain(d->back); }
 static void rate(struct be_device *d, uint64_t bytes, uint64_t us) { netback_rate(d->back, bytes, us); }
 static void multicast(struct be_device *d, bool listed) { netback_multicast(d->back, listed); }
+
+static void filter(struct be_device *d, const char *options)
+{
+	char err[160];
+
+	if (netport_filter(d->options.netport, options, err, sizeof(err)))
+		log_error("the filter stays as it was: %s", err);
+}
+
 static int drained(struct be_queue *q) { return netback_drained(of(q)); }
 
 /* A vif's storage is nothing that a disk would be. */
@@ -114,6 +124,7 @@ const struct be_class net_class = {
 	.drain = drain,
 	.rate = rate,
 	.multicast = multicast,
+	.filter = filter,
 	.drained = drained,
 	.probe = probe,
 };

@@ -27,13 +27,16 @@ struct way {
 	struct held_list list; /* in the order they go on */
 	struct held *aside;    /* to be overtaken by the next */
 	unsigned count;
+	unsigned number; /* among all ways of the netport */
+	uint32_t seed;	 /* that its dice had */
 	uint64_t dice;
 };
 
+struct filter_port;
 struct filter_queue {
 	struct netport_queue q;
 	struct netport_queue *inner;
-	const struct net_filter *set;
+	const struct filter_port *f;
 	struct way in, out;
 	unsigned want;
 	bool blocked; /* inner is full: what is due can't go out */
@@ -43,50 +46,61 @@ struct filter_queue {
 struct filter_port {
 	struct netport p;
 	struct netport *inner; /* owned */
-	struct net_filter set; /* words that netport_filter() stores and queues read, each for itself; of the seed only at first */
+	struct net_filter set; /* words that netport_filter() stores and queues read, each for itself */
+	uint32_t on;	       /* any of them is */
 	struct filter_queue q[];
 };
 
 static struct filter_queue *to_filter(struct netport_queue *q) { return CONTAINER_OF(q, struct filter_queue, q); }
 
+static bool any(const struct net_filter *set)
+{
+	uint32_t on = set->delay_ms;
+
+	for (unsigned i = 0; i < NET_CHANCES; i++)
+		on |= set->chance[i];
+	return on;
+}
+
 int netport_filter(struct netport *p, const char *options, char *err, size_t size)
 {
 	struct filter_port *f = CONTAINER_OF(p, struct filter_port, p);
 	struct net_filter set;
-	int rc;
+	int rc = net_filter_parse(options, &set, err, size);
 
-	if (p->ops != &netport_filter_ops)
-		return err_say(err, size, -EOPNOTSUPP, "this netport has no filter: open it with loss=0");
-	rc = net_filter_parse(options, &set, err, size);
+	CHECK(p->ops == &netport_filter_ops);
 	if (rc < 0)
 		return rc;
+	store_relaxed(&f->set.seed, set.seed);
 	for (unsigned i = 0; i < NET_CHANCES; i++)
 		store_relaxed(&f->set.chance[i], set.chance[i]);
 	store_relaxed(&f->set.delay_ms, set.delay_ms);
+	store_relaxed(&f->on, any(&set));
 	return 0;
 }
 
 /* ---- what happens to a packet */
 
+static void throw_dice(struct way *w, uint32_t seed)
+{
+	w->seed = seed;
+	w->dice = (64ull * seed + w->number + 1) * 0x9e3779b97f4a7c15u; /* never 0, and far apart */
+}
+
 /* xorshift64 */
 static bool happens(struct way *w, const struct net_filter *set, unsigned what)
 {
-	uint32_t chance = load_relaxed(&set->chance[what]);
+	uint32_t chance = load_relaxed(&set->chance[what]), seed = load_relaxed(&set->seed);
 
+	if (seed != w->seed)
+		throw_dice(w, seed);
 	w->dice ^= w->dice << 13;
 	w->dice ^= w->dice >> 7;
 	w->dice ^= w->dice << 17;
 	return w->dice % NET_MILLION < chance;
 }
 
-static bool idle(const struct net_filter *set, const struct way *w)
-{
-	uint32_t any = load_relaxed(&set->delay_ms);
-
-	for (unsigned i = 0; i < NET_CHANCES; i++)
-		any |= load_relaxed(&set->chance[i]);
-	return !any && !w->count;
-}
+static bool idle(const struct filter_port *f, const struct way *w) { return LIKELY(!load_relaxed(&f->on) && !w->count); }
 
 static struct held *hold(struct way *w, const void *packet, size_t len, uint64_t due)
 {
@@ -183,9 +197,9 @@ static int filter_write(struct netport_queue *nq, const void *packet, size_t len
 {
 	struct filter_queue *q = to_filter(nq);
 
-	if (idle(q->set, &q->out))
+	if (idle(q->f, &q->out))
 		return netport_write(q->inner, packet, len);
-	admit(&q->out, q->set, packet, len);
+	admit(&q->out, &q->f->set, packet, len);
 	pump_out(q);
 	return 0;
 }
@@ -197,10 +211,10 @@ static ssize_t filter_read(struct netport_queue *nq, void *packet)
 	ssize_t n;
 
 	pump_out(q);
-	if (idle(q->set, &q->in))
+	if (idle(q->f, &q->in))
 		return netport_read(q->inner, packet);
 	while (!(h = next_due(&q->in)) && (n = netport_read(q->inner, q->scratch)) > 0)
-		admit(&q->in, q->set, q->scratch, (size_t)n);
+		admit(&q->in, &q->f->set, q->scratch, (size_t)n);
 	if (!h)
 		return n;
 	n = (ssize_t)h->len;
@@ -280,10 +294,11 @@ const struct netport_ops netport_filter_ops = {
 	.due = filter_due,
 };
 
-static void init_way(struct way *w, uint64_t seed)
+static void init_way(struct way *w, unsigned number, uint32_t seed)
 {
 	STAILQ_INIT(&w->list);
-	w->dice = (seed + 1) * 0x9e3779b97f4a7c15u; /* never 0, and far apart */
+	w->number = number;
+	throw_dice(w, seed);
 }
 
 int netport_filter_stack(struct spec *s, struct netport **p, char *err, size_t size)
@@ -292,7 +307,7 @@ int netport_filter_stack(struct spec *s, struct netport **p, char *err, size_t s
 	struct filter_port *f;
 	int rc = net_filter_take(s, &set, err, size);
 
-	if (rc <= 0)
+	if (rc < 0)
 		return rc;
 	f = calloc(1, sizeof(*f) + (*p)->queues * sizeof(f->q[0]));
 	if (!f)
@@ -300,14 +315,15 @@ int netport_filter_stack(struct spec *s, struct netport **p, char *err, size_t s
 	f->p = (struct netport){.ops = &netport_filter_ops, .queues = (*p)->queues};
 	f->inner = *p;
 	f->set = set;
+	f->on = any(&set);
 	for (unsigned i = 0; i < f->p.queues; i++) {
 		struct filter_queue *q = &f->q[i];
 
 		q->q.ops = &netport_filter_ops;
 		q->inner = netport_queue(*p, i);
-		q->set = &f->set;
-		init_way(&q->in, 2ull * (set.seed + i));
-		init_way(&q->out, 2ull * (set.seed + i) + 1);
+		q->f = f;
+		init_way(&q->in, 2 * i, set.seed);
+		init_way(&q->out, 2 * i + 1, set.seed);
 	}
 	*p = &f->p;
 	return 0;

@@ -19,7 +19,7 @@
  *   loss=P  duplicate=P  reorder=P   so many of a hundred (such as 0.5) vanish; come twice; are overtaken by the next one
  *   delay=MS                         everything comes so much later; what waits is bounded (NETPORT_HELD), the rest is lost
  *   seed=N                           of the dice
- * Any one of them, also with 0, stacks the filter, and netport_filter() can change it later.
+ * netport_filter() changes them later.
  */
 #ifndef BULKHEAD_BACKEND_PORT_PORT_H
 #define BULKHEAD_BACKEND_PORT_PORT_H
@@ -116,8 +116,8 @@ static inline int netport_fd(const struct netport_queue *q) { return q->ops->fd(
 /* Time (clock_now()) at which the queue wants a read or kick, for its delayed packets; UINT64_MAX: never. */
 static inline uint64_t netport_due(const struct netport_queue *q) { return q->ops->due(q); }
 
-/* Changes the filter: "loss=1.5,delay=20", what is not named becomes 0. From any thread; holds from the next packet on.
- * -EINVAL with a line in err; -EOPNOTSUPP: there is none on this netport. */
+/* Changes the filter: "loss=1.5,delay=20", what is not named becomes 0 and the seed 1; another seed throws the dice anew. What waits in it
+ * comes when it was to come. From any thread; holds from the next packet on. -EINVAL with a line in err. */
 int netport_filter(struct netport *p, const char *options, char *err, size_t size);
 
 #endif

@@ -22,7 +22,7 @@ static inline void netport_deliver(char *to, const char *from, size_t len)
 	pm_store16((uint16_t *)(void *)(to + NETPORT_TYPE), *(const uint16_t *)(const void *)(from + NETPORT_TYPE));
 }
 
-/* Takes the filter's options out of s and, when there are any, puts a filter on *p, which is replaced. On failure *p is as before. */
+/* Takes the filter's options out of s and puts a filter on *p, which is replaced. On failure *p is as before. */
 int netport_filter_stack(struct spec *s, struct netport **p, char *err, size_t size);
 
 #endif

@@ -45,6 +45,7 @@ int cli_stop(struct cli *c, int argc, char **argv);
 int cli_restart(struct cli *c, int argc, char **argv);
 int cli_reset(struct cli *c, int argc, char **argv);
 int cli_resize(struct cli *c, int argc, char **argv);
+int cli_filter(struct cli *c, int argc, char **argv);
 /* The host. */
 int cli_doctor(struct cli *c, int argc, char **argv);
 

@@ -1,4 +1,4 @@
-/* cli_act.c - what is done to a running device: kill, stop (freeze), restart, reset, resize. */
+/* cli_act.c - what is done to a running device: kill, stop (freeze), restart, reset, resize, filter. */
 #include "recovery/cli/cli.h"
 #include "recovery/ctl/ctl_client.h"
 #include "ring/base/err.h"
@@ -25,22 +25,28 @@ static int name_device(const struct cli *c, struct ctl_req *req, const char *vm,
 	return cli_device(vdev, &req->type, &req->devid) ? EXIT_USAGE : CLI_OK;
 }
 
-static int act(const struct cli *c, enum ctl_op op, const char *vm, const char *vdev, uint64_t arg)
+static int ask(const struct cli *c, struct ctl_req *req, const char *vm, const char *vdev)
 {
-	struct ctl_req req = {.op = op, .arg = arg};
 	struct ctl_reply reply = {0};
-	int sock, rc = name_device(c, &req, vm, vdev);
+	int sock, rc = name_device(c, req, vm, vdev);
 
 	if (rc)
 		return rc;
 	sock = cli_supervisor(c);
 	if (sock < 0)
 		return CLI_FAILED;
-	rc = ctl_client_ask(sock, &req, &reply);
+	rc = ctl_client_ask(sock, req, &reply);
 	close(sock);
 	if (rc == -ENOENT)
 		return cli_fail("%s has no %s", vm, vdev);
 	return rc < 0 ? cli_fail("%s", reply.text[0] ? reply.text : err_str(rc)) : CLI_OK;
+}
+
+static int act(const struct cli *c, enum ctl_op op, const char *vm, const char *vdev, uint64_t arg)
+{
+	struct ctl_req req = {.op = op, .arg = arg};
+
+	return ask(c, &req, vm, vdev);
 }
 
 /* "KILL", "SIGSEGV", "11". 0 if it is none that makes sense. */
@@ -144,4 +150,19 @@ int cli_resize(struct cli *c, int argc, char **argv)
 		return await_size(events, &req);
 	puts(reply.text);
 	return CLI_OK;
+}
+
+int cli_filter(struct cli *c, int argc, char **argv)
+{
+	struct ctl_req req = {.op = CTL_FILTER};
+	size_t n = 0;
+
+	if (argc < 3)
+		return cli_usage("filter takes VM VDEV and KEY=VALUE..., such as loss=1%% delay=5ms, or off");
+	for (int i = 2; i < argc && (argc != 3 || strcmp(argv[i], "off") != 0); i++) {
+		n += (size_t)snprintf(req.text + n, sizeof(req.text) - n, "%s%s", n ? "," : "", argv[i]);
+		if (n >= sizeof(req.text))
+			return cli_usage("a filter of so many words is none");
+	}
+	return ask(c, &req, argv[0], argv[1]);
 }

@@ -41,11 +41,11 @@ static json_t *net_json(const struct ctl_net *n)
 	for (unsigned i = 0; i < CTL_DROPS; i++)
 		json_object_set_new(drops, ctl_drop_name((enum ctl_drop)i), json_integer((json_int_t)n->drop[i]));
 	vif_mac_format(n->mac, mac);
-	return json_pack("{s:s, s:s, s:s, s:s, s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o}", "interface", n->port, "mac", mac,
+	return json_pack("{s:s, s:s, s:s, s:s, s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:s, s:o}", "interface", n->port, "mac", mac,
 			 "mode", n->mode, "bridge", n->bridge, "carrier", (int)n->carrier, "tx_packets", (json_int_t)n->tx_packets,
 			 "tx_bytes", (json_int_t)n->tx_bytes, "rx_packets", (json_int_t)n->rx_packets, "rx_bytes",
 			 (json_int_t)n->rx_bytes, "stalls", (json_int_t)n->stalls, "ctrl", (json_int_t)n->ctrl, "rated",
-			 (json_int_t)n->rated, "replayed", (json_int_t)n->replayed, "drops", drops);
+			 (json_int_t)n->rated, "replayed", (json_int_t)n->replayed, "filter", n->filter, "drops", drops);
 }
 
 static json_t *any_json(const struct ctl_dev *d)
@@ -120,6 +120,8 @@ static void print_vifs(const struct ctl_dev *devs, int n)
 		       (unsigned long long)d->restarts, outage(d), d->net.port[0] ? d->net.port : "-",
 		       (unsigned long long)d->net.tx_packets, cli_bytes(d->net.tx_bytes), (unsigned long long)d->net.rx_packets,
 		       cli_bytes(d->net.rx_bytes), (unsigned long long)dropped, d->uss_bytes ? cli_bytes(d->uss_bytes) : "-");
+		if (d->net.filter[0])
+			printf("%-12s %-6s   filter: %s\n", "", "", d->net.filter);
 		print_drops(&d->net);
 		print_why(d);
 	}

@@ -33,6 +33,7 @@ static const struct command {
 	{"stop", "VM VDEV", "freeze the stub of a device, as a hang would", cli_stop},
 	{"restart", "VM VDEV", "replace the stub in an orderly way", cli_restart},
 	{"resize", "VM VDEV [SIZE]", "look at the size of its storage again; SIZE: of a memory disk", cli_resize},
+	{"filter", "VM VDEV KEY=VALUE... | off", "for experiments: loss=, duplicate=, reorder= (%), delay= (ms) of a vif's packets", cli_filter},
 	{"doctor", "[--provider NAME] [--uid-base N]", "what this host has and lacks, and what to do", cli_doctor},
 	{"reset", "VM VDEV", "end the state broken or failed: a new connection", cli_reset},
 };

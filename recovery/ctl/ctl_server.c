@@ -103,7 +103,7 @@ static void serve(struct client *c, const struct ctl_req *req)
 
 		c->events = true;
 		c->next = s->nevents - past;
-	} else if (req->op >= CTL_KILL && req->op <= CTL_RESIZE) {
+	} else if (req->op >= CTL_KILL && req->op <= CTL_FILTER) {
 		r.rc = s->ops->act(s->arg, req, r.text, sizeof(r.text));
 	} else {
 		r.rc = -EINVAL;
@@ -128,6 +128,7 @@ static void client_ready(struct loop_fd *w, uint32_t events)
 	n = fdmsg_recv(c->fd, &req, sizeof(req), NULL, NULL);
 	if (n == -EAGAIN)
 		return;
+	req.text[sizeof(req.text) - 1] = '\0';
 	if (n == (ssize_t)sizeof(req))
 		serve(c, &req);
 	else

@@ -20,7 +20,7 @@ struct ctl_ops {
 	const char *version;
 	/* Fills a malloc()ed array, which the server frees. How many, or a negative errno with a line in text. */
 	int (*status)(void *arg, const struct ctl_req *req, struct ctl_dev **out, char *text, size_t size);
-	/* KILL, RESTART, RESET. 0 or a negative errno with a line in text. */
+	/* KILL and what follows it. 0 or a negative errno with a line in text. */
 	int (*act)(void *arg, const struct ctl_req *req, char *text, size_t size);
 };
 

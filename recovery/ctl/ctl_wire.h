@@ -14,7 +14,7 @@
 
 #define BULKHEAD_VERSION "bulkhead 0.1"
 #define CTL_SOCK "ctl.sock"
-#define CTL_VERSION 3u
+#define CTL_VERSION 4u
 
 /* States of a device: the one list for status, events and docs. */
 #define CTL_STATES(X)                                                                   \
@@ -110,6 +110,7 @@ enum ctl_op {
 	CTL_RESET,     /* ends broken or failed: fence, forget the connection, state 6, offer anew */
 	CTL_RESIZE,    /* looks at the storage's size; arg = bytes of a memory disk, or 0. The event RESIZED, or NOTE, tells what came of
 			  it, unless the reply's text says why it is not now */
+	CTL_FILTER,    /* text: what is done to a vif's packets from now on, "loss=1,delay=5"; "": nothing */
 };
 #define CTL_ALL UINT32_MAX
 #define CTL_EVENTS_PAST 256u
@@ -121,6 +122,7 @@ struct ctl_req {
 	uint32_t type; /* enum conn_type; 0: any, of one that is meant: a disk */
 	uint32_t pad;
 	uint64_t arg;
+	char text[128];
 };
 
 struct ctl_reply {
@@ -143,6 +145,7 @@ struct ctl_net {
 	char port[16];	/* the interface, "": none */
 	char mode[16], bridge[16];
 	uint32_t pad;
+	char filter[96]; /* what is done to its packets, "": nothing */
 };
 
 struct ctl_dev {

@@ -115,7 +115,9 @@ struct sup_vif {
 	struct vif_wanted wanted;
 	struct vif_offer offer;
 	struct vif_ask ask;
-	struct spec port;     /* the netport's part of params */
+	struct spec port;     /* the netport's part of params, with the filter that holds */
+	bool filtered;	      /* an operator has set one, which counts instead of that of params until it is detached: */
+	struct net_filter filter;
 	char tap[16];	      /* it is made; "": not, or no tap is wanted. A toolstack's script may give it another name: */
 	unsigned tap_index;   /* of that interface; 0: not known */
 	uint32_t nfds;
@@ -292,6 +294,11 @@ void sup_vif_detach(struct sup_dev *d);
 void sup_vif_mcast_follow(struct sup_dev *d);
 void sup_vif_mcast_unfollow(struct sup_dev *d);
 void sup_vif_mcast_tell(struct sup_dev *d);
+
+/* sup_vif_filter.c - what is done to its packets, for experiments */
+int sup_vif_filter(struct sup_dev *d, const char *options, char *text, size_t size); /* CTL_FILTER */
+void sup_vif_filter_put(struct sup_dev *d); /* what an operator has set, if anything, into d->vif.port */
+void sup_vif_filter_text(const struct sup_dev *d, char text[NET_FILTER_TEXT]);
 
 /* sup_vif_port.c - a vif's netport. d->text, or err, says what is wrong. */
 bool sup_vif_port_leaving(const struct sup_dev *d); /* a tap of the name that it is to have is still being detached */

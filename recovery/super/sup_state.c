@@ -9,7 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define MAGIC 0x3453444842ull /* "BHDS4" */
+#define MAGIC 0x3553444842ull /* "BHDS5" */
 
 struct file {
 	uint64_t magic, size, sum;

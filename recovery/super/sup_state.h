@@ -11,6 +11,7 @@
 #include "recovery/super/keep_wire.h"
 #include "recovery/super/sup_policy.h"
 #include "ring/base/conn.h"
+#include "ring/base/net_spec.h"
 #include "ring/base/spec.h"
 #include "xenstore-glue/bus/vbd_keys.h"
 #include "xenstore-glue/bus/vif_keys.h"
@@ -51,6 +52,8 @@ struct saved_vif {
 	uint32_t side;	/* of a pair */
 	uint32_t stalled;
 	uint32_t script_runs; /* state 4 waits for it */
+	uint32_t filtered, pad;
+	struct net_filter filter; /* set by an operator, if filtered */
 };
 
 struct saved_dev {

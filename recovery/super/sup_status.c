@@ -200,6 +200,8 @@ static int act(void *arg, const struct ctl_req *req, char *text, size_t size)
 		return restart(d, text, size);
 	case CTL_RESIZE:
 		return sup_resize(d, req->arg, text, size);
+	case CTL_FILTER:
+		return sup_vif_filter(d, req->text, text, size);
 	default:
 		return reset(d, text, size);
 	}

@@ -84,6 +84,8 @@ static int parse(struct sup_dev *d)
 	}
 	rc = take_options(d, &d->vif.port, &queues);
 	if (!rc)
+		sup_vif_filter_put(d);
+	if (!rc)
 		rc = check(d);
 	if (!queues) /* a wire has as many ways as its other end */
 		queues = strcmp(d->vif.port.engine, "pair") == 0 ? 1 : MIN(MAX((uint64_t)MAX(cpus, 1L), QUEUES_MIN), CONN_QUEUES_MAX);
@@ -351,6 +353,8 @@ static void save(const struct sup_dev *d, struct saved_dev *v)
 				    .side = d->vif.side,
 				    .stalled = d->vif.stalled,
 				    .script_runs = d->vif.script_runs,
+				    .filtered = d->vif.filtered,
+				    .filter = d->vif.filter,
 				    .tap_index = d->vif.tap_index};
 	memcpy(v->vif.tap, d->vif.tap, sizeof(v->vif.tap));
 }
@@ -362,6 +366,8 @@ static void adopt(struct sup_dev *d, const struct saved_dev *v)
 	d->conn.nqueues = v->conn.nqueues;
 	d->vif.wanted = v->vif.wanted;
 	d->vif.wanted.params[sizeof(d->vif.wanted.params) - 1] = '\0';
+	d->vif.filtered = v->vif.filtered;
+	d->vif.filter = v->vif.filter;
 	if (parse(d))
 		log_warn("%s of domain %u: %s", d->vdev, d->domid, d->text);
 	d->vif.offer = offered;
@@ -423,6 +429,7 @@ static void status(const struct sup_dev *d, struct ctl_dev *c)
 	memcpy(c->net.port, d->vif.tap, sizeof(c->net.port));
 	memcpy(c->net.bridge, d->vif.wanted.bridge, MIN(sizeof(c->net.bridge), sizeof(d->vif.wanted.bridge)));
 	snprintf(c->net.mode, sizeof(c->net.mode), "%s", vif_mode_name(d->vif.wanted.mode));
+	sup_vif_filter_text(d, c->net.filter);
 	memcpy(c->net.mac, sup_dev_queues(d) ? d->conn.mac : d->vif.wanted.mac, sizeof(c->net.mac));
 	c->net.carrier = sup_dev_runs(d) && !d->vif.stalled;
 	for (uint32_t q = 0; q < sup_dev_queues(d); q++) {

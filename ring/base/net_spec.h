@@ -17,11 +17,14 @@ struct net_filter {
 	uint32_t seed;
 };
 
-/* Takes loss=, duplicate=, reorder= (of a hundred packets), delay= (ms) and seed= out of s. What is not there is 0; the seed is 1.
- * How many there were. */
+/* Takes loss=, duplicate=, reorder= (of a hundred packets; "%" may follow), delay= (ms, which may follow) and seed= out of s. What is
+ * not there is 0; the seed is 1. How many there were. */
 int net_filter_take(struct spec *s, struct net_filter *f, char *err, size_t size);
 /* The same of a filter alone, "loss=0.5,delay=20": anything else is -EINVAL. */
 int net_filter_parse(const char *text, struct net_filter *f, char *err, size_t size);
+/* Writes it back, without what is 0, and the seed only when it is not 1: "" does nothing. */
+#define NET_FILTER_TEXT 96u
+void net_filter_format(const struct net_filter *f, char text[NET_FILTER_TEXT]);
 /* There is such a netport, and all options are those of a filter. 0. The argument is judged by who opens it. */
 int net_spec_check(const struct spec *s, char *err, size_t size);
 

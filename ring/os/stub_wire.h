@@ -103,6 +103,7 @@ enum stub_msg_type {
 	STUB_RATE,	/* of a vif, dev: arg[0] rate_bytes, arg[1] rate_us from now on; to a standby, too */
 	STUB_RESIZE,	/* to the active one, of device dev: look at the storage's size again */
 	STUB_MULTICAST,	/* of a vif, dev: arg[0] 1: of multicast packets its guest wants only those of its list, 0: all; to a standby, too */
+	STUB_FILTER,	/* of a vif, dev: text: its netport's filter from now on ("loss=1,delay=5", "": none); to a standby, too */
 };
 
 /* The way of a stub to its first request, in monotonic ns: what an outage is made of. */

@@ -209,17 +209,37 @@ static void test_full_device(void **state)
 
 static void test_refused(void **state)
 {
-	struct netport *p;
-	struct netport_queue *q;
 	char err[200];
 
 	(void)state;
 	assert_int_equal(netport_filter(r.port, "loss=200", err, sizeof(err)), -EINVAL);
 	assert_int_equal(netport_filter(r.port, "colour=red", err, sizeof(err)), -EINVAL);
 	assert_non_null(strstr(err, "colour"));
-	rig_open_port("null", -1, 0, &p, &q);
-	assert_int_equal(netport_filter(p, "loss=1", err, sizeof(err)), -EOPNOTSUPP);
-	netport_close(p);
+}
+
+/* Any netport has one, and the same seed throws the same dice, whenever it is given. */
+static void test_seed(void **state)
+{
+	unsigned first[COUNT];
+
+	(void)state;
+	rig_close(&r);
+	rig_open(&r, RIG_PAIR, "");
+	pass(false);
+	assert_int_equal(came, COUNT);
+	for (unsigned i = 0; i < 3; i++) {
+		arm("loss=50%,seed=8");
+		arm(i == 1 ? "loss=50,seed=9" : "loss=50,seed=7");
+		pass(false);
+		assert_in_range(came, COUNT / 3, COUNT - COUNT / 3);
+		if (i == 0)
+			memcpy(first, seen, sizeof(first));
+		else
+			assert_int_equal(memcmp(first, seen, sizeof(first)) == 0, i == 2);
+		arm("seed=8"); /* nothing is done, and nobody throws */
+		pass(false);
+		assert_int_equal(came, COUNT);
+	}
 }
 
 int main(void)
@@ -231,6 +251,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_bound, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_full_device, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_refused, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_seed, setup, teardown),
 	};
 
 	rig_seed();

@@ -51,6 +51,11 @@ fi
 bh attach A vif params=pair:w >/dev/null && bh attach B vif params=pair:w >/dev/null || fail "attach"
 wrong 1 'A has a vif0 already' attach A vif devid=0,params=null
 wrong 1 'vif0 is waiting: it has no stub' kill A vif0
+wrong 1 'loss=101%: of a hundred packets' filter A vif0 loss=101%
+wrong 1 'delay=5s: a number up to' filter A vif0 loss=1% delay=5s
+wrong 1 '"colour" is no option of a filter: loss,' filter A vif0 colour=red
+wrong 1 'A has no vif7' filter A vif7 loss=1
+wrong 100 'filter takes VM VDEV and KEY=VALUE' filter A vif0
 "$BUILD/bin/bulkhead-netfront" --domain A --seconds 60 --rate 1000 verify --peer B >"$T/verify" 2>&1 &
 verify=$!
 at_exit "kill $verify 2>/dev/null"

@@ -39,7 +39,7 @@ static int status(void *arg, const struct ctl_req *req, struct ctl_dev **out, ch
 static int act(void *arg, const struct ctl_req *req, char *text, size_t size)
 {
 	(void)arg;
-	CHECK(req->op == CTL_KILL || req->op == CTL_RESTART || req->op == CTL_RESET || req->op == CTL_RESIZE);
+	CHECK(req->op >= CTL_KILL && req->op <= CTL_FILTER && memchr(req->text, '\0', sizeof(req->text)));
 	acts++;
 	snprintf(text, size, "%s", req->arg ? "done" : "no");
 	return req->arg ? 0 : -EINVAL;
@@ -85,7 +85,7 @@ static void read_all(int fd)
 
 static void packet(int fd, struct input *in, unsigned how)
 {
-	struct ctl_req q = {.version = CTL_VERSION, .op = how / 8 % 8, .domid = (uint32_t)take(in, 1), .arg = take(in, 1)};
+	struct ctl_req q = {.version = CTL_VERSION, .op = how / 8 % 9, .domid = (uint32_t)take(in, 1), .arg = take(in, 1)};
 	char buf[sizeof(q) + 8];
 	size_t n = sizeof(q);
 
