@@ -59,6 +59,17 @@ static void way_out(const struct net_job *j, int family, char out[TAP_NAME_MAX])
 		out[0] = '\0';
 }
 
+/* When it is first asked for: what is attached stays so when the way out goes, and may be attached again. */
+static int check_way_out(const struct net_job *j)
+{
+	const struct net_vif *v = j->vif;
+	struct net_link out;
+
+	if ((v->mode == NET_NAT || v->mode == NET_ROUTE) && v->gatewaydev[0] && net_link_get(j->links, v->gatewaydev, &out) == -ENODEV)
+		return err_say(j->err, j->size, -ENODEV, "%s: there is no interface %s, which is to lead out (gatewaydev=)", v->dev, v->gatewaydev);
+	return 0;
+}
+
 static bool has(const struct net_vif *v, int family)
 {
 	for (unsigned i = 0; i < v->nips; i++)
@@ -332,7 +343,9 @@ int net_attach(const char *dir, const struct net_vif *asked, struct net_result *
 	net_vif_text(&v, text);
 	rc = begin(&j, dir, v.dev, true);
 	before = rc ? NULL : net_state_get(j.state, "config");
-	if (before && strcmp(before, text) != 0)
+	if (!rc && (!before || strcmp(before, text) != 0))
+		rc = check_way_out(&j);
+	if (!rc && before && strcmp(before, text) != 0)
 		rc = undo_all(&j, true);
 	if (!rc)
 		rc = net_state_add(j.state, "config", text);
@@ -360,7 +373,7 @@ int net_detach(const char *dir, const char *dev, bool keep_tap, char *err, size_
 	if (!rc)
 		rc = undo_all(&j, keep_tap);
 	else if (rc == -ENOENT)
-		rc = 0;
+		rc = check_way_out(&j);
 	net_fail(&j, rc, dir);
 	end(&j);
 	return rc;

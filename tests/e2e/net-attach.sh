@@ -130,6 +130,22 @@ check_route() {
 	silent 1 192.0.2.1 -I 192.0.2.177
 }
 
+# A way out that is not there is refused, and changes nothing; one that goes later is no matter to what is attached.
+way_out() {
+	local say
+	snapshot >"$T/before"
+	vif tap vif1.0 || fail "no tap"
+	h ip link add gone0 type bridge
+	attach vif1.0 mode=nat mac="${MAC[1]}" ip=10.7.0.200 gatewaydev=gone0
+	say=$(h "$VIF" --state="$S" attach vif1.0 mode=nat mac="${MAC[1]}" ip=10.7.0.200 gatewaydev=nosuch 2>&1) && fail "a way out that is not there is taken"
+	[ "$say" = "bulkhead-vif: vif1.0: there is no interface nosuch, which is to lead out (gatewaydev=)" ] || fail "a way out that is not there: $say"
+	h nft list table inet bulkhead-vif1.0 | grep -q '"gone0"' || fail "what was refused has undone what was there"
+	h ip link del gone0
+	attach vif1.0 mode=nat mac="${MAC[1]}" ip=10.7.0.200 gatewaydev=gone0
+	detach vif1.0
+	same before "a way out that went"
+}
+
 setup_openvswitch() {
 	for n in 1 2; do attach vif$n.0 mode=openvswitch bridge=ovs0.7 mac="${MAC[$n]}" ip="10.9.0.$n,fd09::$n" antispoof=1 vm=guest$n; done
 }
@@ -185,6 +201,7 @@ deaths() { # MODE ARGS... : attach is killed at each call, then detach
 }
 
 modes
+way_out
 case ${BULKHEAD_BUILD:-} in *-*) echo "ok: without deaths, since a sanitizer's build can not be traced"; exit 0 ;; esac
 deaths bridge bridge=br0 mac="${MAC[1]}" ip=10.9.0.1,fd09::1 antispoof=1 mtu=1400
 deaths nat mac="${MAC[1]}" domid=1 antispoof=1

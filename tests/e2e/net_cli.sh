@@ -17,7 +17,7 @@ wrong() {
 }
 
 wrong 1 'begin with: bulkhead start' attach A vif
-world_up
+world_up --hang-ms 2000 # deaths are counted: a busy machine adds none
 bh create A >/dev/null && bh create B >/dev/null || fail "create"
 wrong 1 'no domain nosuch; bulkhead list' attach nosuch vif
 wrong 100 'brdge= is no key' attach A vif brdge=br0
@@ -44,6 +44,8 @@ if [ "$(id -u)" = 0 ] && [ -c /dev/net/tun ]; then
 	wrong 1 'tap lo .*another interface' attach A vif vifname=lo
 	wrong 1 '"a/b" can be no interface' attach A vif vifname=a/b
 	wrong 1 'vif0 of A: .*bridge' attach A vif bridge=nosuchbr
+	wrong 1 'vif0 of A: mode=nat: .*no interface nosuchdev' attach A vif mode=nat,gatewaydev=nosuchdev
+	wrong 1 'vif0 of A: mode=route: .*no interface nosuchdev' attach A vif mode=route,ip=10.7.0.5,gatewaydev=nosuchdev
 else
 	wrong 1 'params=pair' attach A vif
 fi

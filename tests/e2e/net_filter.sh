@@ -3,7 +3,7 @@
 . "$(dirname "$0")/functions.sh"
 need jq pgrep
 
-world_up --hang-ms 1000 # a busy machine stops stubs, and what waited then comes later
+world_up --hang-ms 2000 # a busy machine stops stubs, and what waited then comes later
 for vm in A B; do
 	bh create $vm >/dev/null || fail "create"
 	bh attach $vm vif params=pair:w >/dev/null || fail "attach"
