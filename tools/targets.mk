@@ -119,5 +119,6 @@ install: progs
 	sed 's|@LIBEXEC@|$(LIBEXEC)|' tools/systemd/bulkhead.service.in >$(DESTDIR)$(PREFIX)/lib/systemd/system/bulkhead.service
 	install -D -m 644 tools/systemd/bulkhead-modules.conf $(DESTDIR)$(PREFIX)/lib/modules-load.d/bulkhead.conf
 	install -D -m 755 -t $(DESTDIR)$(SYSCONFDIR)/xen/scripts tools/xen/*-bulkhead
-	for m in bridge nat route openvswitch; do ln -sf vif-bulkhead $(DESTDIR)$(SYSCONFDIR)/xen/scripts/vif-bulkhead-$$m; done
+	for m in bridge nat route openvswitch antispoof antispoof-bridge antispoof-nat antispoof-route; do \
+		ln -sf vif-bulkhead $(DESTDIR)$(SYSCONFDIR)/xen/scripts/vif-bulkhead-$$m; done
 .PHONY: install

@@ -265,7 +265,7 @@ static int make(struct net_job *j, struct net_result *out)
 		rc = attach_nat(j, out);
 	else if (v->mode == NET_ROUTE)
 		rc = attach_route(j, out);
-	else
+	else if (v->mode != NET_SCRIPT)
 		rc = attach_switch(j);
 	return net_fail(j, rc, "it can't be attached");
 }

@@ -9,7 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const modes[] = {[NET_BRIDGE] = "bridge", [NET_NAT] = "nat", [NET_ROUTE] = "route", [NET_OVS] = "openvswitch"};
+static const char *const modes[] = {[NET_BRIDGE] = "bridge",  [NET_NAT] = "nat", [NET_ROUTE] = "route", [NET_OVS] = "openvswitch",
+				    [NET_SCRIPT] = "script"};
 
 int net_ip_parse(const char *text, struct net_ip *out)
 {

@@ -1,7 +1,7 @@
 /* net_vif.h - how a vif is to be attached to this host's network. Pure.
  *
  * As "key=value" (bulkhead-vif, the record of what was done):
- *   mode=bridge|nat|route|openvswitch
+ *   mode=bridge|nat|route|openvswitch|script   script: somebody else attaches it, what is left is antispoof
  *   bridge=NAME           openvswitch: NAME[.TAG][:TRUNK:TRUNK...] as vif-openvswitch has it
  *   mac=XX:XX:XX:XX:XX:XX the guest's
  *   ip=ADDR[/LEN],...     the guest's addresses, IPv4 and IPv6; in route mode also networks behind it. Spaces do as well
@@ -18,7 +18,7 @@
 #define NET_IPS_MAX 16u
 #define NET_TEXT_MAX 1536 /* of a vif as text */
 
-enum net_mode { NET_NO_MODE, NET_BRIDGE, NET_NAT, NET_ROUTE, NET_OVS };
+enum net_mode { NET_NO_MODE, NET_BRIDGE, NET_NAT, NET_ROUTE, NET_OVS, NET_SCRIPT };
 
 struct net_ip {
 	int family; /* AF_INET, AF_INET6 */

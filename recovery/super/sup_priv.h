@@ -287,6 +287,7 @@ void sup_vif_offered(struct sup_dev *d);
 /* sup_vif_attach.c - its tap and the host's network, by wanted.mode. Ends in sup_vif_offered() or sup_offer_refused(). */
 #define SUP_VIF_PROGRAM "bulkhead-vif"
 #define SUP_VIF_NS (8 * NS_PER_S) /* libxl and bulkhead(1) wait for 10 s */
+bool sup_vif_attaches(const struct sup_dev *d); /* there is something to be done by it, if only antispoof beside a toolstack's script */
 int sup_vif_attach(struct sup_dev *d);
 void sup_vif_detach(struct sup_dev *d);
 

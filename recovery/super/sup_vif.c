@@ -49,6 +49,24 @@ static int take_options(struct sup_dev *d, struct spec *sp, uint64_t *queues)
 	return rc;
 }
 
+/* Beside a toolstack's script. */
+static int check_antispoof(struct sup_dev *d)
+{
+	const struct vif_wanted *w = &d->vif.wanted;
+
+	if (!w->script[0])
+		sup_dev_text(d, "antispoof=1 needs a mode=: bridge, nat, route or openvswitch");
+	else if (strcmp(d->vif.port.engine, "tap") != 0)
+		sup_dev_text(d, "antispoof watches a tap, and params=%s names none", d->vif.port.engine);
+	else if (vif_mode_of_script(w->script) == VIF_OPENVSWITCH)
+		sup_dev_text(d, "antispoof with Open vSwitch needs mode=openvswitch: beside vif-openvswitch nothing would enforce it");
+	else if (w->vifname[0]) /* newer kernels watch by name, and the script changes it */
+		sup_dev_text(d, "antispoof beside a script knows the interface by the name that it is made with: leave out vifname=%s", w->vifname);
+	else
+		return 0;
+	return -EINVAL;
+}
+
 /* What would be ignored is refused: a VM that is not watched, or hangs on nothing, would be found late. */
 static int check(struct sup_dev *d)
 {
@@ -63,11 +81,7 @@ static int check(struct sup_dev *d)
 		sup_dev_text(d, "mode=%s attaches a tap, and params=%s names none", vif_mode_name(w->mode), d->vif.port.engine);
 		return -EINVAL;
 	}
-	if (w->antispoof && w->mode == VIF_BY_SCRIPT) {
-		sup_dev_text(d, "antispoof=1 needs a mode=: bridge, nat, route or openvswitch");
-		return -EINVAL;
-	}
-	return 0;
+	return w->antispoof && w->mode == VIF_BY_SCRIPT ? check_antispoof(d) : 0;
 }
 
 /* From wanted.params: what is offered, and the netport. -EINVAL: d->text says why. */
@@ -109,7 +123,7 @@ static void offer(struct sup_dev *d)
 	rc = sup_vif_port_take(d);
 	if (rc)
 		sup_offer_refused(d, rc == -EBUSY);
-	else if (!d->vif.tap[0] || d->vif.wanted.mode == VIF_BY_SCRIPT)
+	else if (!sup_vif_attaches(d))
 		sup_vif_offered(d);
 	else if (sup_vif_attach(d)) {
 		sup_dev_text(d, "bulkhead-vif, which attaches %s, can not be started", d->vif.tap);
@@ -172,11 +186,18 @@ static void rate_changed(struct xsc_watch *w, const char *path UNUSED)
 static void hotplug_read(void *arg, int rc, const char *data, size_t len)
 {
 	struct sup_dev *d = (struct sup_dev *)arg;
+	char name[sizeof(d->vif.tap)];
 
 	(void)len;
 	if (!rc && strcmp(data, "connected") == 0) {
-		d->vif.script_runs = false;
+		memcpy(name, d->vif.tap, sizeof(name));
 		sup_vif_port_found(d);
+		if (d->vif.wanted.antispoof && strcmp(name, d->vif.tap) != 0) {
+			sup_note(d, CTL_EV_NOTE, "its script has renamed %s to %s, where nothing enforces antispoof: the frontend is not told that it is connected",
+				 name, d->vif.tap);
+			return;
+		}
+		d->vif.script_runs = false;
 		sup_dev_save(d);
 		xsc_unwatch(sup_bus_store(d->sup), &d->vif.hotplug);
 		if (d->connected)

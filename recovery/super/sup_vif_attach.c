@@ -41,6 +41,16 @@ static void given(struct words *w, const char *key, const char *value)
 		word(w, "%s=%s", key, value);
 }
 
+static const char *mode_of(const struct sup_dev *d)
+{
+	return d->vif.wanted.mode == VIF_BY_SCRIPT ? "script" : vif_mode_name(d->vif.wanted.mode);
+}
+
+bool sup_vif_attaches(const struct sup_dev *d)
+{
+	return d->vif.tap[0] && (d->vif.wanted.mode != VIF_BY_SCRIPT || d->vif.wanted.antispoof);
+}
+
 static void ended(struct sup_dev *d, int ctl, const siginfo_t *si)
 {
 	bool exited = si->si_code == CLD_EXITED;
@@ -54,9 +64,9 @@ static void ended(struct sup_dev *d, int ctl, const siginfo_t *si)
 		return;
 	}
 	if (n > 0)
-		sup_dev_text(d, "mode=%s: %.*s", vif_mode_name(d->vif.wanted.mode), (int)n, line);
+		sup_dev_text(d, "mode=%s: %.*s", mode_of(d), (int)n, line);
 	else
-		sup_dev_text(d, "mode=%s: " SUP_VIF_PROGRAM " has died: see the log", vif_mode_name(d->vif.wanted.mode));
+		sup_dev_text(d, "mode=%s: " SUP_VIF_PROGRAM " has died: see the log", mode_of(d));
 	sup_offer_refused(d, !exited || si->si_status == EXIT_TEMPORARY);
 }
 
@@ -92,8 +102,8 @@ int sup_vif_attach(struct sup_dev *d)
 
 	w.n = 0;
 	begin(&w, d->sup, "attach", d->vif.tap);
-	word(&w, "mode=%s", vif_mode_name(v->mode));
-	given(&w, "bridge", v->bridge);
+	word(&w, "mode=%s", mode_of(d));
+	given(&w, "bridge", v->mode == VIF_BY_SCRIPT ? "" : v->bridge);
 	given(&w, "ip", v->ip);
 	given(&w, "gatewaydev", v->gatewaydev);
 	given(&w, "vm", d->domain);
@@ -111,8 +121,13 @@ int sup_vif_attach(struct sup_dev *d)
 void sup_vif_detach(struct sup_dev *d)
 {
 	static struct words w;
+	char dev[sizeof(d->vif.tap)];
 
+	if (d->vif.wanted.mode == VIF_BY_SCRIPT) /* as it was attached, whatever its script has called it since */
+		snprintf(dev, sizeof(dev), "vif%u.%u", d->domid, d->devid);
+	else
+		memcpy(dev, d->vif.tap, sizeof(dev));
 	w.n = 0;
-	begin(&w, d->sup, "detach", d->vif.tap);
+	begin(&w, d->sup, "detach", dev);
 	run(d->sup, NULL, d->vif.tap, &w);
 }

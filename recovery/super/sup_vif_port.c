@@ -256,7 +256,7 @@ void sup_vif_port_found(struct sup_dev *d)
 void sup_vif_port_leave(struct sup_dev *d)
 {
 	close_fds(d);
-	if (d->vif.tap[0] && d->vif.wanted.mode != VIF_BY_SCRIPT)
+	if (sup_vif_attaches(d))
 		sup_vif_detach(d);
 	if (d->vif.tap[0] && find_tap(d))
 		tap_remove(d->vif.tap);

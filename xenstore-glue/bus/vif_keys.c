@@ -91,13 +91,23 @@ bool vif_marked(const char *script)
 	return name && strncmp(name, VIF_SCRIPT, n) == 0 && (!name[n] || name[n] == '-');
 }
 
+#define ANTISPOOF "-antispoof"
+
+bool vif_antispoof_of_script(const char *script)
+{
+	const char *slash = strrchr(script, '/'), *name = slash ? slash + 1 : script;
+	size_t n = strlen(VIF_SCRIPT ANTISPOOF);
+
+	return strncmp(name, VIF_SCRIPT ANTISPOOF, n) == 0 && (!name[n] || name[n] == '-');
+}
+
 enum vif_mode vif_mode_of_script(const char *script)
 {
 	const char *slash = strrchr(script, '/'), *name = slash ? slash + 1 : script;
 	enum vif_mode mode = VIF_BY_SCRIPT;
 
 	if (vif_marked(name)) {
-		name += strlen(VIF_SCRIPT);
+		name += strlen(VIF_SCRIPT) + (vif_antispoof_of_script(name) ? strlen(ANTISPOOF) : 0);
 		if (!*name)
 			return VIF_BRIDGE;
 	} else {
@@ -164,7 +174,7 @@ int vif_wanted_read(const struct xs_kvs *back, struct vif_wanted *w, char *err, 
 	xs_kv_in_text(&in, "ip", w->ip, sizeof(w->ip));
 	xs_kv_in_text(&in, "vlan", w->vlan, sizeof(w->vlan));
 	read_mode(&in, w);
-	w->antispoof = xs_kv_in_bool(&in, "antispoof", false);
+	w->antispoof = xs_kv_in_bool(&in, "antispoof", false) || vif_antispoof_of_script(w->script);
 	xs_kv_in_text(&in, "params", w->params, sizeof(w->params));
 	return in.rc;
 }

@@ -25,6 +25,8 @@ int vif_mode_parse(const char *name, enum vif_mode *mode);
 
 /* What Xen's script of that name does, whose path is script's: ".../vif-nat", ".../vif-bulkhead-nat"; VIF_BY_SCRIPT for another's. */
 enum vif_mode vif_mode_of_script(const char *script);
+/* ".../vif-bulkhead-antispoof", ".../vif-bulkhead-antispoof-nat": as without "-antispoof", and `mac` and `ip` are enforced. */
+bool vif_antispoof_of_script(const char *script);
 
 /* "00:16:3e:01:02:03". 0 or -EINVAL: not of this form, all zero, or a multicast address. */
 int vif_mac_parse(const char *text, uint8_t mac[6]);
@@ -53,7 +55,7 @@ struct vif_wanted {
 	char vlan[128];
 	/* Ours; not written by xl. */
 	enum vif_mode mode;
-	bool antispoof;	       /* `mac` and `ip` are enforced */
+	bool antispoof;	       /* `mac` and `ip` are enforced; also by the script's name */
 	char params[SPEC_MAX]; /* the netport and its options; "" is "tap" */
 };
 int vif_wanted_read(const struct xs_kvs *back, struct vif_wanted *w, char *err, size_t size);

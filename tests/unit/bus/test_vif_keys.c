@@ -102,6 +102,12 @@ static void wanted_of_xl(void **state)
 	assert_int_equal(vif_mode_of_script("/x/vif-bulkhead"), VIF_BRIDGE);
 	assert_int_equal(vif_mode_of_script("/x/vif-bulkhead-nat"), VIF_NAT);
 	assert_int_equal(vif_mode_of_script("/x/vif-bulkhead-mine"), VIF_BY_SCRIPT);
+	assert_int_equal(vif_mode_of_script("/x/vif-bulkhead-antispoof"), VIF_BRIDGE);
+	assert_int_equal(vif_mode_of_script("/x/vif-bulkhead-antispoof-route"), VIF_ROUTE);
+	assert_int_equal(vif_mode_of_script("/x/vif-bulkhead-antispoofing"), VIF_BY_SCRIPT);
+	assert_true(vif_antispoof_of_script("/x/vif-bulkhead-antispoof") && vif_antispoof_of_script("vif-bulkhead-antispoof-mine"));
+	assert_false(vif_antispoof_of_script("/x/vif-bulkhead-antispoofing") || vif_antispoof_of_script("/x/vif-antispoof") ||
+		     vif_antispoof_of_script("/vif-bulkhead-antispoof/vif-nat") || vif_antispoof_of_script(""));
 	assert_int_equal(vif_mode_of_script("/x/vif-"), VIF_BY_SCRIPT);
 	assert_int_equal(vif_mode_of_script("/vif-nat/colo"), VIF_BY_SCRIPT);
 	assert_int_equal(vif_mode_of_script(""), VIF_BY_SCRIPT);
