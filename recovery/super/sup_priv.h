@@ -292,6 +292,8 @@ int sup_vif_attach(struct sup_dev *d);
 void sup_vif_detach(struct sup_dev *d);
 
 /* sup_vif_mcast.c - whether the guest's list of multicast groups counts */
+/* names, of a directory's children, each with its NUL: name is among them. */
+bool sup_vif_named(const char *names, size_t len, const char *name);
 void sup_vif_mcast_follow(struct sup_dev *d);
 void sup_vif_mcast_unfollow(struct sup_dev *d);
 void sup_vif_mcast_tell(struct sup_dev *d);

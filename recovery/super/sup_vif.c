@@ -157,18 +157,11 @@ static void follow_node(struct sup_dev *d, struct xsc_watch *w, const char *name
 		log_error("%s of domain %u: its node %s can not be followed", d->vdev, d->domid, name);
 }
 
-static void rate_read(void *arg, int rc, const char *data, size_t len)
+static void set_rate(struct sup_dev *d, uint64_t bytes, uint64_t us)
 {
-	struct sup_dev *d = (struct sup_dev *)arg;
 	struct vif_wanted *w = &d->vif.wanted;
-	uint64_t bytes = 0, us = 0;
 	struct stub_msg m = {.type = STUB_RATE};
 
-	(void)len;
-	if ((rc && rc != -ENOENT) || (!rc && vif_rate_parse(data, &bytes, &us))) {
-		log_peer("%s of domain %u: its rate is none: BYTES,MICROSECONDS is meant; it stays as it was", d->vdev, d->domid);
-		return;
-	}
 	if (bytes == w->rate_bytes && us == w->rate_us)
 		return;
 	w->rate_bytes = m.arg[0] = bytes;
@@ -176,6 +169,26 @@ static void rate_read(void *arg, int rc, const char *data, size_t len)
 	sup_dev_save(d);
 	sup_proc_tell(d, &m);
 	sup_note(d, CTL_EV_NOTE, "rate %llu bytes in %llu us", (unsigned long long)bytes, (unsigned long long)us);
+}
+
+/* There is no rate; but where nothing is of the device's, the store has forgotten it. */
+static void beside_rate_read(void *arg, int rc, const char *data, size_t len)
+{
+	if (!rc && !sup_vif_named(data, len, "rate"))
+		set_rate((struct sup_dev *)arg, 0, 0);
+}
+
+static void rate_read(void *arg, int rc, const char *data, size_t len UNUSED)
+{
+	struct sup_dev *d = (struct sup_dev *)arg;
+	uint64_t bytes = 0, us = 0;
+
+	if (rc == -ENOENT && d->end)
+		xsc_directory(sup_bus_store(d->sup), 0, xenbus_end_path(d->end), beside_rate_read, d);
+	else if (rc || vif_rate_parse(data, &bytes, &us))
+		log_peer("%s of domain %u: its rate is none: BYTES,MICROSECONDS is meant; it stays as it was", d->vdev, d->domid);
+	else
+		set_rate(d, bytes, us);
 }
 
 static void rate_changed(struct xsc_watch *w, const char *path UNUSED)

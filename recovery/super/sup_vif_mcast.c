@@ -6,6 +6,15 @@
 #include "xenstore-glue/wire/xs_path.h"
 
 #include <errno.h>
+#include <string.h>
+
+bool sup_vif_named(const char *names, size_t len, const char *name)
+{
+	for (size_t at = 0; at < len; at += strlen(names + at) + 1)
+		if (strcmp(names + at, name) == 0)
+			return true;
+	return false;
+}
 
 static bool node_of(const struct sup_dev *d, char node[XS_PATH_SIZE])
 {
@@ -25,24 +34,42 @@ void sup_vif_mcast_tell(struct sup_dev *d)
 
 static void read_again(struct sup_dev *d);
 
-static void done(void *arg, int rc, const char *data, size_t len UNUSED)
+static void is_listed(struct sup_dev *d, bool listed)
 {
-	struct sup_dev *d = (struct sup_dev *)arg;
-	bool listed;
-
-	d->vif.mcast_reading = false;
-	if (d->vif.mcast_again) {
-		read_again(d);
-		return;
-	}
-	if (rc && rc != -ENOENT)
-		return;
-	listed = vif_mcast_read(rc ? NULL : data);
 	if (listed == d->vif.ask.mcast)
 		return;
 	d->vif.ask.mcast = listed;
 	sup_vif_mcast_tell(d);
 	sup_dev_save(d);
+}
+
+/* It is not there. Where nothing is of the frontend's, the store has forgotten it, and the guest has said nothing. */
+static void beside_read(void *arg, int rc, const char *data, size_t len)
+{
+	struct sup_dev *d = (struct sup_dev *)arg;
+
+	d->vif.mcast_reading = false;
+	if (d->vif.mcast_again || (!rc && sup_vif_named(data, len, VIF_MCAST)))
+		read_again(d);
+	else if (!rc)
+		is_listed(d, false);
+}
+
+static void done(void *arg, int rc, const char *data, size_t len UNUSED)
+{
+	struct sup_dev *d = (struct sup_dev *)arg;
+	char path[XS_PATH_SIZE];
+
+	if (rc == -ENOENT) {
+		xs_path_frontend(path, (uint16_t)d->domid, d->class->name, d->devid);
+		xsc_directory(sup_bus_store(d->sup), 0, path, beside_read, d);
+		return;
+	}
+	d->vif.mcast_reading = false;
+	if (d->vif.mcast_again)
+		read_again(d);
+	else if (!rc)
+		is_listed(d, vif_mcast_read(data));
 }
 
 /* One at a time, however often the guest writes it. */

@@ -248,6 +248,9 @@ static void a_store_that_forgets_is_told(void **state)
 	need_programs();
 	g = vif_up("forgotten", "null,queues=2");
 	d = wait_state(g, CTL_UP, true);
+	set(g->back, "rate", "13000,1000");
+	set(g->front, "request-multicast-control", "1");
+	wait_multicast(g, true);
 	for (int i = 0; i < 2; i++) {
 		forget_store(i == 1);
 		ends_are_back(g, d.pid);
@@ -256,6 +259,9 @@ static void a_store_that_forgets_is_told(void **state)
 		has_value(g->back, "feature-sg", "1");
 		has_value(g->back, "multi-queue-max-queues", "2");
 		has_value(g->front, "request-rx-copy", "1");
+		has_value(g->back, "rate", "13000,1000");
+		has_value(g->front, "request-multicast-control", "1");
+		wait_multicast(g, true);
 	}
 	wait_introduced(g->domid);
 	detach(g);
