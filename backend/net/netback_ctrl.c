@@ -95,9 +95,10 @@ void net_hash(struct netback *b, const uint8_t *frame, uint32_t len, bool must, 
 
 	net_lock(b);
 	memcpy(key, b->net.key, sizeof(key));
-	flags = must ? NETIF_HASH_FLAGS : b->net.hash_flags;
+	flags = b->net.hash_flags;
 	net_unlock(b);
-	in->hashed = netif_frame_hash(frame, len, flags, key, sizeof(key), &in->hash, &in->hash_type);
+	in->hashed = netif_frame_hash(frame, len, flags, key, sizeof(key), &in->hash, &in->hash_type) ||
+		     (must && netif_frame_hash(frame, len, NETIF_HASH_FLAGS, key, sizeof(key), &in->hash, &in->hash_type));
 }
 
 /* len bytes from the start of a guest's page. */
