@@ -13,6 +13,13 @@ sim-all: deps-check
 	@N=4 $(B)/tests/sim/test_crash_all
 .PHONY: sim-all
 
+# Worlds with vifs, from SEED= (2^40) on, N= of them; RARE=1 takes out every rule, also those that are found seldom.
+sim-vifs: deps-check
+	@$(MAKE) --no-print-directory -j$$(nproc) $(WORLD)
+	@SEED=$${SEED:-1099511627776} N=$${N:-5000} $(WORLD)
+	@RARE=1 $(WORLD)
+.PHONY: sim-vifs
+
 mutants: deps-check
 	@$(MAKE) --no-print-directory -j$$(nproc) $(B)/tests/sim/test_crash_mutants
 	@$(B)/tests/sim/test_crash_mutants
@@ -21,13 +28,14 @@ mutants: deps-check
 # The simulator (world.h): the hook build of everything, with the system calls that it makes taken over.
 WORLD := $(B)/tests/sim/test_world_sim
 WORLD_OBJS := $(patsubst %.c,$(B)/hook/%.o,$(wildcard tests/sim/world_*.c) $(addprefix tests/sim/,crash_check.c crash_disk.c \
-	sim_hv.c sim_hv_ops.c))
+	ncrash_frame.c sim_hv.c sim_hv_ops.c))
 WORLD_WRAP := pthread_create pthread_join pthread_mutex_lock pthread_sigmask epoll_create1 epoll_ctl epoll_wait poll ppoll \
 	__ppoll_chk eventfd timerfd_create timerfd_settime signalfd flock fcntl open __open_2 openat unlink unlinkat rename renameat \
 	stat access opendir readdir closedir dirfd read __read_chk write pread __pread_chk pwrite ftruncate posix_fallocate fchown \
 	fstat mmap recv __recv_chk send sendmsg socketpair accept4 getsockopt setsockopt kill pidfd_send_signal waitid getpid \
 	nanosleep sysconf prctl image_size engine_open engine_probe blkback_start close \
-	sup_dev_has_procs sup_group_go sup_proc_start hv_domain_state sup_lost sup_fsm xsc_watches_up keep_get policy_died sup_proc_kill health_step
+	sup_dev_has_procs sup_group_go sup_proc_start hv_domain_state sup_lost sup_fsm xsc_watches_up keep_get policy_died sup_proc_kill health_step \
+	ioctl socket if_nametoindex if_indextoname pidfd_open net_lock tap_remove njrnl_net_get sup_proc_tell
 $(WORLD): $(B)/hook/tests/sim/test_world_sim.o $(WORLD_OBJS) $(foreach m,$(MODULES),$(call objs,$(m),$(B)/hook))
 	@mkdir -p $(@D)
 	$(if $(Q),@echo "  LD      $@")

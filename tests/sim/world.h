@@ -1,10 +1,11 @@
 /* world.h - one simulated run of the whole: hub, store, keeper, supervisor, stubs, guests and a toolstack on one simulated
  * host (world_os.h), with a disk that delays, tears, loses and answers late (crash_disk.h), under the faults of a seed.
  *
- * Production code: frontend/core, frontend/blk; backend/blk, backend/core (but liburcu's use); recovery/journal,
- * recovery/super with keeper and control socket; xenstore-glue whole; ring/os/loop_epoll.c; hub.c and hub_store.c.
+ * Production code: frontend/core, frontend/blk, frontend/net; backend/blk, backend/net, backend/port, backend/core (but
+ * liburcu's use); recovery/journal, recovery/super with keeper and control socket, recovery/net/tap.c; xenstore-glue whole; ring/os/loop_epoll.c; hub.c and hub_store.c.
  * Replaced: system calls (world_os.c, world_fd.c, world_file.c, world_sock.c, world_proc.c), fdmsg.c, sup_spawn_linux.c,
- * procs.c, sandbox, clock, log, the provider (sim_hv.c), the engine (crash_disk.c), main() of each program (world_main.c).
+ * procs.c, sandbox, clock, log, the provider (sim_hv.c), the engine (crash_disk.c), main() of each program (world_main.c), the
+ * kernel's taps (world_tap.c), bulkhead-vif (world_helper.c).
  */
 #ifndef BULKHEAD_TESTS_SIM_WORLD_H
 #define BULKHEAD_TESTS_SIM_WORLD_H
@@ -18,6 +19,7 @@
 #define WORLD_DEVS 3
 #define WORLD_DIR "/sim"
 #define WORLD_QUEUES 2
+#define WORLD_NET_SEED ((uint64_t)1 << 40) /* worlds from this seed on have vifs, too; those below it disks only */
 
 /* A rule taken out of what is around the stub, for tests of the checks. */
 enum world_mutant {
@@ -37,6 +39,11 @@ enum world_mutant {
 	WORLD_GO_SHUT,
 	WORLD_FOR_GOOD,
 	WORLD_FORGOTTEN,
+	WORLD_DISK_MUTANTS, /* those of vifs follow */
+	WORLD_TAP_LOST = WORLD_DISK_MUTANTS,
+	WORLD_TAP_STAYS,
+	WORLD_SAID_LOST,
+	WORLD_GROUPS_TOLD,
 	WORLD_MUTANTS
 };
 extern enum world_mutant world_mutant;
@@ -44,7 +51,9 @@ extern const char *const world_mutant_name[WORLD_MUTANTS];
 
 enum world_phase { DEV_NEW, DEV_ATTACHED, DEV_RUNS, DEV_DONE, DEV_CLOSED, DEV_DETACHED, DEV_DESTROYED };
 
+struct world_vif;
 struct world_dev {
+	struct world_vif *vif; /* NULL: it is a disk */
 	unsigned index, domain, nqueues;
 	hv_domid_t dom;
 	uint32_t devid;
@@ -102,6 +111,7 @@ struct world_result {
 	char text[256];
 	uint64_t hash, steps, switches, ns;
 	unsigned requests, answered, deaths[OS_KINDS], stops, destroyed, reopened, restarts, suspended, forgotten;
+	unsigned sent, received, said, repeated, lost; /* vifs' packets and control messages */
 };
 
 void world_run(uint64_t seed, struct world_result *out);
@@ -111,6 +121,8 @@ void world_violation(const char *invariant, const char *fmt, ...) PRINTF_LIKE(2,
 extern struct world_result *world_out;
 int world_dev_of(uint32_t domid, uint32_t devid); /* -1 */
 void world_born(struct os_proc *p);	/* a stub was started */
+/* It dies within so many points, if it may. */
+void world_doom_soon(struct os_proc *p, unsigned points);
 void world_hv_reset(void);
 void world_hv_killed(struct os_proc *p);
 void world_hv_released(struct os_proc *p);

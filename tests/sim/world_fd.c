@@ -45,6 +45,8 @@ void os_file_put(struct os_file *f)
 	if (f->timer_listed)
 		LIST_REMOVE(f, timer_link);
 	os_file_closed_sock(f);
+	if (f->tapq)
+		os_tap_closed(f);
 	os_wake();
 }
 
@@ -131,6 +133,8 @@ uint32_t os_ref_poll(const struct os_ref *r)
 		return f->proc->state >= OS_ZOMBIE ? EPOLLIN : 0;
 	case OS_EPOLL:
 		return epoll_ready(f);
+	case OS_TAP:
+		return os_tap_poll(f);
 	case OS_REG:
 	case OS_DIR:
 		break;

@@ -195,6 +195,8 @@ static int open_path(const char *path, int flags)
 	struct os_file *f;
 
 	os_point(22, OS_CALL_NS);
+	if (strcmp(path, "/dev/net/tun") == 0)
+		return os_tap_open();
 	if (strncmp(path, "/dev/", 5) == 0 || (!i && !(flags & (O_CREAT | O_DIRECTORY)))) {
 		errno = ENOENT;
 		return -1;
@@ -456,6 +458,8 @@ ssize_t __wrap_read(int fd, void *buf, size_t n)
 		return -1;
 	if (f->type == OS_STREAM)
 		return __wrap_recv(fd, buf, n, 0);
+	if (f->type == OS_TAP)
+		return os_tap_read(f, buf, n);
 	if (f->type != OS_REG)
 		return read_special(f, buf, n);
 	got = get(f->ino, buf, n, f->pos);
@@ -478,6 +482,8 @@ ssize_t __wrap_write(int fd, const void *buf, size_t n)
 		return -1;
 	if (f->type == OS_STREAM)
 		return __wrap_send(fd, buf, n, 0);
+	if (f->type == OS_TAP)
+		return os_tap_write(f, buf, n);
 	if (f->type == OS_EVENT) {
 		memcpy(&add, buf, sizeof(add));
 		f->count += add;

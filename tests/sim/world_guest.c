@@ -6,7 +6,7 @@
 #include "ring/base/err.h"
 #include "ring/base/log.h"
 #include "ring/os/loop.h"
-#include "tests/sim/world.h"
+#include "tests/sim/world_net.h"
 #include "xenstore-glue/bus/dev_admin.h"
 #include "xenstore-glue/bus/xenbus.h"
 #include "xenstore-glue/client/xs_sync.h"
@@ -305,11 +305,14 @@ static int waited(struct xsc *xs, struct xsc_wait *w)
 	return rc;
 }
 
+static const char *class_of(const struct world_dev *d) { return d->vif ? "vif" : "vbd"; }
+
 int world_tool_attach(void *dev)
 {
 	struct world_dev *d = dev;
 	struct dev_admin_domain dom = {.domid = d->dom};
 	struct dev_admin_vbd v = {.domid = d->dom, .devid = d->devid};
+	struct dev_admin_vif n = {.domid = d->dom, .devid = d->devid, .wanted.mac = {0, 0x16, 0x3e, 0, 0, (uint8_t)d->index}};
 	struct xsc_wait w = {0};
 	struct xsc *xs = tool_open();
 	bool known = false;
@@ -332,9 +335,17 @@ int world_tool_attach(void *dev)
 	snprintf(v.wanted.params, sizeof(v.wanted.params), "%s", d->params);
 	snprintf(v.wanted.type, sizeof(v.wanted.type), "phy");
 	v.wanted.discard_enable = d->discard;
+	snprintf(n.wanted.params, sizeof(n.wanted.params), "%s", d->params);
+	if (d->vif && d->vif->bridge) {
+		n.wanted.mode = VIF_BRIDGE;
+		snprintf(n.wanted.bridge, sizeof(n.wanted.bridge), "br0");
+	}
 	rc = -1;
 	while (rc && rc != -EEXIST && d->phase != DEV_DESTROYED) {
-		dev_admin_vbd_create(xs, &v, xsc_wait_done, &w);
+		if (d->vif)
+			dev_admin_vif_create(xs, &n, xsc_wait_done, &w);
+		else
+			dev_admin_vbd_create(xs, &v, xsc_wait_done, &w);
 		rc = waited(xs, &w);
 	}
 	if (d->phase != DEV_DESTROYED)
@@ -345,11 +356,12 @@ int world_tool_attach(void *dev)
 int world_tool_detach(void *dev)
 {
 	struct world_dev *d = dev;
-	struct dev_admin_dev a = {.domid = d->dom, .devid = d->devid, .class_name = "vbd"};
+	struct dev_admin_dev a = {.domid = d->dom, .devid = d->devid};
 	struct xsc_wait w = {0};
 	struct xsc *xs = tool_open();
 	int rc = -1;
 
+	strcpy(a.class_name, class_of(d));
 	while (rc && rc != -ENOENT) {
 		dev_admin_remove(xs, &a, NS_PER_S, d->phase == DEV_DESTROYED, xsc_wait_done, &w);
 		rc = waited(xs, &w);
@@ -373,7 +385,7 @@ int world_tool_check(void *dev)
 	while (!d->was_up) {
 		fd = ctl_client_open(WORLD_DIR);
 		if (fd >= 0) {
-			n = ctl_client_status(fd, CONN_VBD, d->dom, d->devid, &list, &r);
+			n = ctl_client_status(fd, d->vif ? CONN_VIF : CONN_VBD, d->dom, d->devid, &list, &r);
 			close(fd);
 		}
 		d->was_up = n == 1 && list[0].state == CTL_UP;
@@ -389,12 +401,14 @@ int world_tool_check(void *dev)
 			os_wait(NULL, NULL, os.now + TRY_NS);
 	}
 	while (!d->state_ok) {
-		xs_path_backend(path, 0, "vbd", (uint16_t)d->dom, d->devid);
+		xs_path_backend(path, 0, class_of(d), (uint16_t)d->dom, d->devid);
 		strcat(path, "/state");
 		d->state_ok = xsc_sync_read(xs, path, value, sizeof(value)) == 0 && atoi(value) == XenbusStateConnected;
 		if (!d->state_ok)
 			os_wait(NULL, NULL, os.now + TRY_NS);
 	}
+	if (d->vif)
+		world_net_check(d);
 	return 0;
 }
 
@@ -402,7 +416,7 @@ int world_tool_check(void *dev)
 int world_tool_restart(void *dev)
 {
 	struct world_dev *d = dev;
-	struct ctl_req q = {.op = CTL_RESTART, .domid = d->dom, .devid = d->devid};
+	struct ctl_req q = {.op = CTL_RESTART, .domid = d->dom, .devid = d->devid, .type = d->vif ? CONN_VIF : CONN_VBD};
 	struct ctl_reply r;
 	int fd = ctl_client_open(WORLD_DIR);
 

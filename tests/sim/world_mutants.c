@@ -1,7 +1,7 @@
 /* Rules taken out of what is around the stub, at the joints between production files: the checks must miss each of them. */
 #include "recovery/super/sup_priv.h"
 #include "tests/sim/sim_hv.h"
-#include "tests/sim/world.h"
+#include "tests/sim/world_net.h"
 #include "xenstore-glue/client/xs_priv.h"
 
 #include <errno.h>
@@ -28,6 +28,10 @@ const char *const world_mutant_name[WORLD_MUTANTS] = {
 	[WORLD_GO_SHUT] = "the standby is told to go before anybody asks whether the domain runs",
 	[WORLD_FOR_GOOD] = "a domain that runs again is not found",
 	[WORLD_FORGOTTEN] = "what a store has forgotten is not put back",
+	[WORLD_TAP_LOST] = "a successor does not know the taps' queues of its predecessor",
+	[WORLD_TAP_STAYS] = "taps stay behind",
+	[WORLD_SAID_LOST] = "a stub's successor does not know the hash's mapping",
+	[WORLD_GROUPS_TOLD] = "stubs are told the contrary of whether the list of groups counts",
 };
 
 MUTE(bool, sup_dev_has_procs, const struct sup_dev *d)
@@ -94,7 +98,7 @@ MUTE(void, xsc_watches_up, struct xsc *xs)
 
 MUTE(int, keep_get, struct keep_client *k, const char *name, int *fds, size_t *nfds)
 {
-	if (world_mutant == WORLD_NO_ADOPT && strncmp(name, "stub.", 5) == 0)
+	if ((world_mutant == WORLD_NO_ADOPT && strncmp(name, "stub.", 5) == 0) || (world_mutant == WORLD_TAP_LOST && strncmp(name, "store.vif", 9) == 0))
 		return -ENOENT;
 	return __real_keep_get(k, name, fds, nfds);
 }
@@ -130,4 +134,24 @@ MUTE(void, sup_lost, struct sup_dev *d)
 {
 	if (world_mutant != WORLD_FORGOTTEN)
 		__real_sup_lost(d);
+}
+
+/* ---- vifs */
+
+MUTE(int, tap_remove, const char *name) { return world_mutant == WORLD_TAP_STAYS ? 0 : __real_tap_remove(name); }
+
+MUTE(int, njrnl_net_get, const struct njrnl *j, struct njrnl_net *out)
+{
+	int rc = __real_njrnl_net_get(j, out);
+
+	if (world_mutant == WORLD_SAID_LOST)
+		memset(out->mapping, 0, sizeof(out->mapping));
+	return rc;
+}
+
+MUTE(void, sup_proc_tell, const struct sup_dev *d, struct stub_msg *m)
+{
+	if (world_mutant == WORLD_GROUPS_TOLD && m->type == STUB_MULTICAST)
+		m->arg[0] = !m->arg[0];
+	__real_sup_proc_tell(d, m);
 }

@@ -27,7 +27,7 @@ struct os_thread {
 	void *cond_arg;
 };
 
-const char *const os_kind_name[OS_KINDS] = {"hub", "store", "keeper", "supervisor", "stub", "probe", "guest", "toolstack"};
+const char *const os_kind_name[OS_KINDS] = {"hub", "store", "keeper", "supervisor", "stub", "probe", "guest", "toolstack", "bulkhead-vif"};
 
 struct os os;
 static struct os_thread threads[OS_THREADS];
@@ -70,6 +70,7 @@ void os_reset(uint64_t seed)
 	os_fd_reset();
 	os_file_reset();
 	os_sock_reset();
+	os_tap_reset();
 }
 
 /* ---- switching */

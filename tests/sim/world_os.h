@@ -28,10 +28,11 @@
 #define OS_FIRST_FD 5
 
 struct os_file;
+struct os_tapq;
 struct os_thread;
 struct stub_start;
 
-enum os_kind { OS_HUB, OS_STORE, OS_KEEP, OS_SUPER, OS_STUB, OS_PROBE, OS_GUEST, OS_TOOL, OS_KINDS };
+enum os_kind { OS_HUB, OS_STORE, OS_KEEP, OS_SUPER, OS_STUB, OS_PROBE, OS_GUEST, OS_TOOL, OS_HELPER, OS_KINDS };
 extern const char *const os_kind_name[OS_KINDS];
 
 struct os_proc {
@@ -79,6 +80,7 @@ void os_reset(uint64_t seed);
 void os_fd_reset(void);
 void os_file_reset(void);
 void os_sock_reset(void);
+void os_tap_reset(void);
 /* Zeroed memory for the simulator's own things, until the next reset. */
 void *os_alloc(size_t bytes);
 
@@ -99,7 +101,7 @@ static inline void os_wake(void) { os.gen++; }
 
 /* ---- descriptors, of the process that runs */
 
-enum os_type { OS_REG, OS_DIR, OS_SEQ, OS_STREAM, OS_LISTEN, OS_EVENT, OS_TIMER, OS_SIGNAL, OS_EPOLL, OS_PIDFD };
+enum os_type { OS_REG, OS_DIR, OS_SEQ, OS_STREAM, OS_LISTEN, OS_EVENT, OS_TIMER, OS_SIGNAL, OS_EPOLL, OS_PIDFD, OS_TAP };
 
 /* What crosses from process to process: an open file, or the number of a port (which is the provider's). */
 struct os_ref {
@@ -161,6 +163,7 @@ struct os_file {
 	LIST_ENTRY(os_file) timer_link;
 	bool timer_listed;
 	struct os_proc *proc;
+	struct os_tapq *tapq; /* NULL: not yet one of an interface's */
 	LIST_HEAD(, os_item) items;
 	char path[128];
 	struct os_file *backlog[64];
@@ -184,6 +187,12 @@ struct os_inode *os_inode_new(const char *path);
 struct os_file *os_file_open(struct os_inode *i);
 unsigned os_inodes_below(const char *dir);
 void os_inode_unlock(struct os_inode *i, const struct os_file *f);
+/* Taps (world_tap.c). */
+int os_tap_open(void);
+void os_tap_closed(struct os_file *f);
+uint32_t os_tap_poll(const struct os_file *f);
+ssize_t os_tap_read(struct os_file *f, void *buf, size_t n);
+ssize_t os_tap_write(struct os_file *f, const void *buf, size_t n);
 /* Whether I/O of dead processes runs on the image; the fence's locks are told by this. */
 extern bool (*os_image_busy)(int dev);
 

@@ -5,7 +5,9 @@
 #include "backend/blk/blk_class.h"
 #include "backend/core/be_boot.h"
 #include "backend/core/be_config.h"
+#include "backend/net/net_class.h"
 #include "recovery/super/procs.h"
+#include "recovery/super/sup_priv.h"
 #include "recovery/super/sup_dirs.h"
 #include "recovery/super/sup_spawn.h"
 #include "ring/base/check.h"
@@ -14,7 +16,7 @@
 #include "ring/os/clock.h"
 #include "ring/os/sandbox.h"
 #include "ring/os/stub_wire.h"
-#include "tests/sim/world.h"
+#include "tests/sim/world_net.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -32,6 +34,22 @@
 int __wrap_kill(pid_t pid, int sig);
 int __wrap_pidfd_send_signal(int fd, int sig, siginfo_t *si, unsigned flags);
 int __wrap_waitid(idtype_t type, id_t id, siginfo_t *si, int options);
+int __wrap_pidfd_open(pid_t pid, unsigned flags);
+int __wrap_pidfd_open(pid_t pid, unsigned flags UNUSED)
+{
+	struct os_proc *p = os_find(pid);
+	struct os_file *f;
+
+	os_point(56, OS_CALL_NS);
+	if (!p) {
+		errno = ESRCH;
+		return -1;
+	}
+	f = os_file_new(OS_PIDFD);
+	f->proc = p;
+	return os_fd_new(os_self(), f);
+}
+
 pid_t __wrap_getpid(void);
 pid_t __real_getpid(void);
 int __wrap_nanosleep(const struct timespec *t, struct timespec *left);
@@ -135,7 +153,10 @@ void procs_name(pid_t pid, char *name, size_t size)
 {
 	struct os_proc *p = os_find(pid);
 
-	snprintf(name, size, "%s", !p || p->state != OS_ALIVE ? "" : p->kind == OS_STUB || p->kind == OS_PROBE ? "bulkhead-blk" : "x");
+	bool net = p && p->dev >= 0 && world->dev[p->dev].vif;
+
+	snprintf(name, size, "%s", !p || p->state != OS_ALIVE ? "" : p->kind == OS_HELPER ? SUP_VIF_PROGRAM
+		 : p->kind != OS_STUB && p->kind != OS_PROBE ? "x" : net ? "bulkhead-net" : "bulkhead-blk");
 }
 
 uint64_t procs_uss(pid_t pid UNUSED) { return 0; }
@@ -155,11 +176,45 @@ int sup_spawn_record(const struct spawn_plan *p UNUSED) { return -ENOSYS; } /* f
 
 static int stub_main(void *arg)
 {
-	static const struct be_class *const classes[] = {&blk_class, NULL};
+	static const struct be_class *const disks[] = {&blk_class, NULL}, *const vifs[] = {&net_class, NULL};
 
 	if (arg)
 		return be_boot_probe("bulkhead-blk", &blk_class);
-	return be_boot_serve("bulkhead-blk", false, classes);
+	if (world->dev[os_self()->dev].vif)
+		return be_boot_serve("bulkhead-net", false, vifs);
+	return be_boot_serve("bulkhead-blk", false, disks);
+}
+
+/* Our end of its control socket, and its pidfd. */
+static void hold(struct os_proc *p, struct spawned *out)
+{
+	struct os_file *ours, *theirs, *pidfd;
+
+	os_pair(OS_SEQ, &ours, &theirs);
+	p->fd[STUB_FD_CTL] = theirs;
+	ours->nonblock = true;
+	pidfd = os_file_new(OS_PIDFD);
+	pidfd->proc = p;
+	out->pid = p->pid;
+	out->pidfd = os_fd_new(os_self(), pidfd);
+	out->ctl = os_fd_new(os_self(), ours);
+	out->far = -1;
+}
+
+/* bulkhead-vif. */
+static int spawn_helper(const struct spawn_plan *plan, struct spawned *out)
+{
+	char **argv = os_alloc(32 * sizeof(*argv));
+	struct os_proc *p;
+
+	for (unsigned i = 0; plan->argv[i]; i++) {
+		argv[i] = os_alloc(strlen(plan->argv[i]) + 1);
+		strcpy(argv[i], plan->argv[i]);
+	}
+	p = os_spawn(OS_HELPER, os_self()->pid, -1, world_helper_main, argv);
+	hold(p, out);
+	world_born(p);
+	return 0;
 }
 
 int sup_spawn(const struct spawn_plan *plan, struct spawned *out)
@@ -167,11 +222,12 @@ int sup_spawn(const struct spawn_plan *plan, struct spawned *out)
 	bool probe = plan->argv[1] && strcmp(plan->argv[1], STUB_BLANK_ARG) != 0;
 	const struct stub_start *start = plan->record;
 	struct os_inode *i;
-	struct os_file *ours, *theirs, *pidfd;
 	struct os_proc *p;
 	char name[32];
 
 	os_point(53, 60000);
+	if (!start)
+		return spawn_helper(plan, out);
 	if (plan->argv[1] && !probe)
 		return -ENOENT; /* no blank stubs here */
 	p = os_spawn(probe ? OS_PROBE : OS_STUB, os_self()->pid, world_dev_of(start->dev[0].conn.domid, start->dev[0].conn.devid),
@@ -184,21 +240,13 @@ int sup_spawn(const struct spawn_plan *plan, struct spawned *out)
 	memcpy(i->data, plan->record, plan->record_bytes);
 	i->size = i->room = plan->record_bytes;
 	p->start = (const struct stub_start *)(void *)i->data;
-	os_pair(OS_SEQ, &ours, &theirs);
-	p->fd[STUB_FD_CTL] = theirs;
-	ours->nonblock = true;
 	for (size_t k = 0; k < plan->npass; k++)
 		if (plan->pass[k] < OS_FOREIGN) {
 			p->fd[plan->pass[k]] = os_fd(plan->pass[k]);
 			p->fd[plan->pass[k]]->refs++;
 		}
-	pidfd = os_file_new(OS_PIDFD);
-	pidfd->proc = p;
 	p->standby = start->standby;
-	out->pid = p->pid;
-	out->pidfd = os_fd_new(os_self(), pidfd);
-	out->ctl = os_fd_new(os_self(), ours);
-	out->far = -1;
+	hold(p, out);
 	world_born(p);
 	return 0;
 }
@@ -240,6 +288,16 @@ void be_config_quiescent(void) {}
 void be_config_offline(void) {}
 void be_config_online(void) {}
 void be_config_thread_start(void) {}
+
+/* A vif's queues wait for each other awake: who waits here gives way. */
+void __wrap_net_lock(struct netback *b);
+void __wrap_net_lock(struct netback *b)
+{
+	while (exchange_acq_rel(&b->lock, 1)) {
+		os.now += OS_STORE_NS;
+		os_yield();
+	}
+}
 
 /* ---- time, stores, failures, lines */
 

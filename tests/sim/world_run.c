@@ -5,6 +5,7 @@
 #include "ring/base/check.h"
 #include "ring/base/log.h"
 #include "tests/sim/sim_hv.h"
+#include "tests/sim/world_net.h"
 
 #include <signal.h>
 #include <stdarg.h>
@@ -62,6 +63,14 @@ static void doom(struct os_proc *p, unsigned percent)
 	p->own_fault = chance(15);
 }
 
+void world_doom_soon(struct os_proc *p, unsigned points)
+{
+	if (!world->faults || !(world->may & FAULT_KILL) || !world->budget[p->kind] || p->kill_at || world->dev[p->dev].spare)
+		return;
+	world->budget[p->kind]--;
+	p->kill_at = p->points + 1 + crash_below(&os.rng, points);
+}
+
 void world_born(struct os_proc *p)
 {
 	if (p->dev >= 0 && world->dev[p->dev].spare)
@@ -84,6 +93,7 @@ static void count_own_fault(const struct os_proc *p)
 static void died(struct os_proc *p)
 {
 	world_hv_killed(p);
+	world_net_died(p);
 	if (p->injected)
 		world_out->deaths[p->kind]++;
 	if (p->kind == OS_STUB && (p->frozen || p->stopped || p->status == SIGSEGV))
@@ -96,6 +106,8 @@ static void died(struct os_proc *p)
 		world->store_at = os.now + 1 + crash_below(&os.rng, RESTART_NS);
 	if (p->kind == OS_SUPER)
 		world->super_at = os.now + 1 + crash_below(&os.rng, RESTART_NS);
+	if (p->kind == OS_SUPER)
+		world_helper_orphaned(p);
 	if (p->kind == OS_GUEST) {
 		world->dev[p->dev].check.left = true;
 		world->dev[p->dev].connected = false;
@@ -119,6 +131,8 @@ static void heard(struct os_proc *from, const void *data, size_t len)
 	d = i < 0 ? NULL : &world->dev[i];
 	if (!d || d->phase == DEV_DESTROYED)
 		return;
+	if (d->vif && (m->type == STUB_CONNECTED || m->type == STUB_RESUMED))
+		world_net_serves(d, from->start->dev[m->dev].journal);
 	if (m->type == STUB_MISMATCH || (m->type == STUB_BROKEN && d->connected)) /* else its ring is gone indeed */
 		world_violation("BROKEN", "%s: %s", d->name, m->text);
 	if (m->type != STUB_POISON)
@@ -223,6 +237,8 @@ static void fault(void)
 	case FAULT_REOPEN:
 		d->reopen = d->connections < 8;
 		world_out->reopened += d->reopen;
+		if (d->vif)
+			world_net_ring(d);
 		break;
 	case FAULT_OPERATOR:
 		world_out->restarts++;
@@ -263,7 +279,7 @@ static uint64_t guests(void)
 
 		if (world->shut_until[d->domain] || d->phase < DEV_ATTACHED || d->phase > DEV_DONE || (d->guest && d->guest->state <= OS_DYING))
 			continue;
-		d->guest = os_spawn(OS_GUEST, world->keep_proc->pid, (int)i, world_guest_main, d);
+		d->guest = os_spawn(OS_GUEST, world->keep_proc->pid, (int)i, d->vif ? world_netguest_main : world_guest_main, d);
 		if (!d->spare)
 			doom(d->guest, 30);
 	}
@@ -272,7 +288,7 @@ static uint64_t guests(void)
 
 static uint64_t tick(void)
 {
-	uint64_t next = world_disks_tick();
+	uint64_t next = MIN(world_disks_tick(), world_net_tick());
 
 	next = MIN(next, restart(&world->store_proc, world->store_at, OS_STORE, world_store_main));
 	next = MIN(next, restart(&world->super_proc, world->super_at, OS_SUPER, world_super_main));
@@ -309,20 +325,15 @@ static bool go(bool (*reached)(void), uint64_t ns)
 
 /* ---- set-up */
 
-static void make_dev(unsigned i)
+static void make_disk(struct world_dev *d)
 {
-	struct world_dev *d = &world->dev[i];
 	static const unsigned pace[] = {0, 100, 1000, 4000, 10000};
+	unsigned i = d->index;
 	struct os_inode *image;
 	char path[32];
 
-	d->index = i;
-	d->domain = i && chance(25) ? i - 1 : i;
-	d->domain = world->dev[d->domain].domain; /* of a device that has its own */
 	d->devid = 51712 + 16 * i;
 	snprintf(d->vdev, sizeof(d->vdev), "xvd%c", 'a' + i);
-	snprintf(d->name, sizeof(d->name), "guest%u", i);
-	d->nqueues = 1 + crash_below(&os.rng, WORLD_QUEUES);
 	d->persistent = chance(50);
 	d->discard = chance(70);
 	d->want = 8 + crash_below(&os.rng, REQS_MAX - 16);
@@ -339,6 +350,21 @@ static void make_dev(unsigned i)
 	d->disk.delay = crash_below(&os.rng, chance(50) ? 8 : 60);
 	d->disk.linger = crash_below(&os.rng, chance(50) ? 20 : 2000);
 	d->disk.fail_flush = chance(15) ? (int)(1 + crash_below(&os.rng, 4)) : 0;
+}
+
+static void make_dev(unsigned i)
+{
+	struct world_dev *d = &world->dev[i];
+
+	d->index = i;
+	d->domain = i && chance(25) ? i - 1 : i;
+	d->domain = world->dev[d->domain].domain; /* of a device that has its own */
+	snprintf(d->name, sizeof(d->name), "guest%u", i);
+	d->nqueues = 1 + crash_below(&os.rng, WORLD_QUEUES);
+	if (world->seed >= WORLD_NET_SEED && (i == 0 || chance(60)))
+		world_vif_make(d, i);
+	else
+		make_disk(d);
 }
 
 static void make_domains(void)
@@ -362,6 +388,7 @@ static void plan(void)
 		     (chance(25) ? FAULT_SUSPEND : 0);
 	world->budget[OS_STUB] = crash_below(&os.rng, 14);
 	world->budget[OS_PROBE] = crash_below(&os.rng, 2);
+	world->budget[OS_HELPER] = world->budget[OS_PROBE];
 	world->budget[OS_SUPER] = chance(50) ? crash_below(&os.rng, 4) : 0;
 	world->budget[OS_STORE] = chance(40) ? crash_below(&os.rng, 3) : 0;
 	world->budget[OS_GUEST] = chance(25) ? crash_below(&os.rng, 3) : 0;
@@ -371,6 +398,8 @@ static void plan(void)
 	}
 	world->odds = 500 + crash_below(&os.rng, 20000);
 	os.preempt = 4u << crash_below(&os.rng, 5);
+	if (world->seed >= WORLD_NET_SEED)
+		world->budget[OS_STUB] += crash_below(&os.rng, 12);
 	for (unsigned i = 0; i < world->ndevs; i++)
 		make_dev(i);
 	world->dev[0].spare = world->ndevs > 1 && world->placement == SUP_PER_DEVICE && world->dev[1].domain != 0 && chance(60);
@@ -455,7 +484,7 @@ static bool nothing_left(void)
 	struct hv_usage u = sim_hv_total(world->sim);
 
 	return !stubs_alive() && !u.mapped && !u.granted && !u.ports && !os_inodes_below(WORLD_DIR "/journals") &&
-	       !os_inodes_below(WORLD_DIR "/devs");
+	       !os_inodes_below(WORLD_DIR "/devs") && !world_taps();
 }
 
 static void stuck(const char *what)
@@ -476,7 +505,7 @@ static void check_data(void)
 	for (unsigned i = 0; i < world->ndevs; i++) {
 		struct world_dev *d = &world->dev[i];
 
-		if (d->phase != DEV_DESTROYED)
+		if (!d->vif && d->phase != DEV_DESTROYED)
 			crash_check_registers(&d->check, d->disk.sector);
 	}
 }
@@ -488,6 +517,8 @@ static void ask_for_more(void)
 		if (world->dev[i].phase == DEV_DONE) {
 			world->dev[i].phase = DEV_RUNS;
 			world->dev[i].want = MIN(world->dev[i].check.nreqs + LAST_REQS, REQS_MAX);
+			if (world->dev[i].vif)
+				world_vif_more(&world->dev[i], LAST_REQS);
 		}
 	os_wake();
 }
