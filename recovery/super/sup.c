@@ -182,6 +182,7 @@ int sup_open(struct loop *l, const struct sup_options *o, struct sup **out, char
 	s->poll_us = sup_vbd_poll_us();
 	sup_note_event(s, &e, SUP_QUIET);
 	sup_adopt(s);
+	sup_vif_leave_adopt(s);
 	rc = keep_client_watch(&s->keep);
 	if (!rc)
 		rc = sup_bus_open(s, err, size);
@@ -242,6 +243,7 @@ void sup_close(struct sup *s)
 		sup_group_free(g);
 	}
 	sup_held_close(s);
+	sup_vif_leave_close(s);
 	sup_bus_close(s);
 	ctl_server_close(s->ctl);
 	keep_client_close(&s->keep);

@@ -17,12 +17,13 @@
 struct sup_helper {
 	LIST_ENTRY(sup_helper) link;
 	struct sup *sup;
-	struct sup_dev *dev; /* NULL: nobody wants to know any more */
 	char what[16];	     /* it works on; "": of a predecessor of ours, any */
 	int pidfd, ctl;
 	struct loop_fd on_end;
 	struct loop_timer deadline;
-	sup_helper_fn *ended;
+	sup_helper_fn *ended; /* NULL: nobody wants to know any more */
+	void *arg;
+	struct sup_helper **out; /* of who does */
 };
 
 static void over(struct loop_fd *w, uint32_t events UNUSED)
@@ -35,10 +36,10 @@ static void over(struct loop_fd *w, uint32_t events UNUSED)
 	loop_timer_stop(h->sup->loop, &h->deadline);
 	LIST_REMOVE(h, link);
 	close(h->pidfd);
-	if (h->dev) {
-		h->dev->helper = NULL;
-		h->ended(h->dev, h->ctl, &si);
-	}
+	if (h->out)
+		*h->out = NULL;
+	if (h->ended)
+		h->ended(h->arg, h->ctl, &si);
 	if (h->ctl >= 0)
 		close(h->ctl);
 	free(h);
@@ -63,7 +64,8 @@ static struct sup_helper *watch(struct sup *s, int pidfd, uint64_t ns)
 	return h;
 }
 
-int sup_helper_run(struct sup *s, struct sup_dev *d, const char *what, const struct spawn_plan *plan, uint64_t ns, sup_helper_fn *ended)
+int sup_helper_run(struct sup *s, struct sup_helper **to, const char *what, const struct spawn_plan *plan, uint64_t ns, sup_helper_fn *ended,
+		   void *arg)
 {
 	struct sup_helper *h;
 	struct spawned out;
@@ -74,12 +76,13 @@ int sup_helper_run(struct sup *s, struct sup_dev *d, const char *what, const str
 	if (out.far >= 0)
 		close(out.far);
 	h = watch(s, out.pidfd, ns);
-	h->dev = d;
+	h->out = to;
 	h->ctl = out.ctl;
 	h->ended = ended;
+	h->arg = arg;
 	snprintf(h->what, sizeof(h->what), "%s", what);
-	if (d)
-		d->helper = h;
+	if (to)
+		*to = h;
 	return 0;
 }
 
@@ -101,11 +104,20 @@ bool sup_helper_runs(const struct sup *s, const char *what)
 	return false;
 }
 
+void sup_helper_forget(struct sup_helper *h)
+{
+	if (h->out)
+		*h->out = NULL;
+	h->out = NULL;
+	h->ended = NULL;
+}
+
 void sup_helper_stop(struct sup_dev *d)
 {
-	if (!d->helper)
+	struct sup_helper *h = d->helper;
+
+	if (!h)
 		return;
-	d->helper->dev = NULL;
-	pidfd_send_signal(d->helper->pidfd, SIGKILL, NULL, 0);
-	d->helper = NULL;
+	sup_helper_forget(h);
+	pidfd_send_signal(h->pidfd, SIGKILL, NULL, 0);
 }

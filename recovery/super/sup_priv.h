@@ -200,6 +200,7 @@ struct sup {
 	LIST_HEAD(, sup_proc) procs;
 	LIST_HEAD(, sup_held) held;
 	LIST_HEAD(, sup_helper) helpers;
+	LIST_HEAD(, sup_leaving) leaving;
 	struct sup_blank blank[SUP_CLASSES];
 	uint64_t serial;
 	bool stopping, maptrack_said;
@@ -258,14 +259,16 @@ int sup_offer_options(struct sup_dev *d, struct spec *sp, uint64_t poll_us);
 
 /* sup_helper.c - processes that do one thing and end. ctl: the socket on which it may have said something, closed after the call. */
 struct spawn_plan;
-typedef void sup_helper_fn(struct sup_dev *d, int ctl, const siginfo_t *si);
-/* ended is called unless it is stopped before; killed after ns. d NULL: nobody wants to know. what: it works on, at most 15 characters.
- * 0, or why it can not be started. */
-int sup_helper_run(struct sup *s, struct sup_dev *d, const char *what, const struct spawn_plan *plan, uint64_t ns, sup_helper_fn *ended);
+typedef void sup_helper_fn(void *arg, int ctl, const siginfo_t *si);
+/* ended is called with arg unless it is stopped before; killed after ns. what: it works on, at most 15 characters. *out, if not NULL: it,
+ * until ended is called. 0, or why it can not be started. */
+int sup_helper_run(struct sup *s, struct sup_helper **out, const char *what, const struct spawn_plan *plan, uint64_t ns, sup_helper_fn *ended,
+		   void *arg);
 /* One that a predecessor of ours has left: it may work on anything. */
 void sup_helper_adopt(struct sup *s, pid_t pid, uint64_t ns);
 bool sup_helper_runs(const struct sup *s, const char *what); /* one that works on it, or may */
 void sup_helper_stop(struct sup_dev *d); /* the one of d, if any, is killed, and d is not told */
+void sup_helper_forget(struct sup_helper *h); /* it goes on, and nobody is told */
 
 /* sup_vbd_offer.c - a disk's image: opened, reserved, probed */
 uint64_t sup_vbd_poll_us(void); /* what poll-us= is on this machine when it is not given */
@@ -290,6 +293,12 @@ void sup_vif_offered(struct sup_dev *d);
 bool sup_vif_attaches(const struct sup_dev *d); /* there is something to be done by it, if only antispoof beside a toolstack's script */
 int sup_vif_attach(struct sup_dev *d);
 void sup_vif_detach(struct sup_dev *d);
+int sup_vif_detach_run(struct sup *s, struct sup_helper **out, const char *tap, sup_helper_fn *ended, void *arg); /* one try; as sup_helper_run() */
+
+/* sup_vif_leave.c - what is detached, until it is; over failures, and our own death */
+void sup_vif_leave(struct sup *s, const char *tap);
+void sup_vif_leave_adopt(struct sup *s); /* what a predecessor has not finished; when the devices are adopted */
+void sup_vif_leave_close(struct sup *s); /* stops trying, for a successor to go on */
 
 /* sup_vif_mcast.c - whether the guest's list of multicast groups counts */
 /* names, of a directory's children, each with its NUL: name is among them. */

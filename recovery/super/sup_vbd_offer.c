@@ -214,8 +214,9 @@ static int probe_result(int ctl, struct sup_dev *d)
 	return -EIO;
 }
 
-static void probed(struct sup_dev *d, int ctl, const siginfo_t *si UNUSED)
+static void probed(void *arg, int ctl, const siginfo_t *si UNUSED)
 {
+	struct sup_dev *d = (struct sup_dev *)arg;
 	int rc = probe_result(ctl, d);
 
 	if (rc)
@@ -248,7 +249,7 @@ static int probe(struct sup_dev *d)
 		plan.pass = &d->vbd.image;
 		plan.npass = 1;
 	}
-	rc = sup_helper_run(d->sup, d, d->vdev, &plan, SUP_PROBE_NS, probed);
+	rc = sup_helper_run(d->sup, &d->helper, d->vdev, &plan, SUP_PROBE_NS, probed, d);
 	free(r);
 	if (rc)
 		sup_dev_text(d, "%s can not be started: %s", file, err_str(rc));

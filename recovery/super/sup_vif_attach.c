@@ -51,8 +51,9 @@ bool sup_vif_attaches(const struct sup_dev *d)
 	return d->vif.tap[0] && (d->vif.wanted.mode != VIF_BY_SCRIPT || d->vif.wanted.antispoof);
 }
 
-static void ended(struct sup_dev *d, int ctl, const siginfo_t *si)
+static void ended(void *arg, int ctl, const siginfo_t *si)
 {
+	struct sup_dev *d = (struct sup_dev *)arg;
 	bool exited = si->si_code == CLD_EXITED;
 	char line[sizeof(d->text)];
 	ssize_t n;
@@ -70,15 +71,14 @@ static void ended(struct sup_dev *d, int ctl, const siginfo_t *si)
 	sup_offer_refused(d, !exited || si->si_status == EXIT_TEMPORARY);
 }
 
-/* d NULL: nobody wants to know how it ends. */
-static int run(struct sup *s, struct sup_dev *d, const char *tap, struct words *w)
+static int run(struct sup *s, struct sup_helper **out, const char *tap, struct words *w, sup_helper_fn *fn, void *arg)
 {
 	char file[PATH_MAX];
 	const struct spawn_plan plan = {.file = file, .argv = w->argv};
 	int rc;
 
 	snprintf(file, sizeof(file), "%s/" SUP_VIF_PROGRAM, s->o.libexec);
-	rc = sup_helper_run(s, d, tap, &plan, SUP_VIF_NS, ended);
+	rc = sup_helper_run(s, out, tap, &plan, SUP_VIF_NS, fn, arg);
 	if (rc)
 		log_error("%s can not be started: %s", file, err_str(rc));
 	return rc;
@@ -115,19 +115,25 @@ int sup_vif_attach(struct sup_dev *d)
 	word(&w, "domid=%u", d->domid);
 	word(&w, "handle=%u", d->devid);
 	word(&w, "antispoof=%d", v->antispoof);
-	return run(d->sup, d, d->vif.tap, &w);
+	return run(d->sup, &d->helper, d->vif.tap, &w, ended, d);
+}
+
+int sup_vif_detach_run(struct sup *s, struct sup_helper **out, const char *tap, sup_helper_fn *fn, void *arg)
+{
+	static struct words w;
+
+	w.n = 0;
+	begin(&w, s, "detach", tap);
+	return run(s, out, tap, &w, fn, arg);
 }
 
 void sup_vif_detach(struct sup_dev *d)
 {
-	static struct words w;
 	char dev[sizeof(d->vif.tap)];
 
 	if (d->vif.wanted.mode == VIF_BY_SCRIPT) /* as it was attached, whatever its script has called it since */
 		snprintf(dev, sizeof(dev), "vif%u.%u", d->domid, d->devid);
 	else
 		memcpy(dev, d->vif.tap, sizeof(dev));
-	w.n = 0;
-	begin(&w, d->sup, "detach", dev);
-	run(d->sup, NULL, d->vif.tap, &w);
+	sup_vif_leave(d->sup, dev);
 }
