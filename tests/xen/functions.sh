@@ -34,7 +34,7 @@ dump() {
 	xenstore-ls -f /local/domain/0/backend | grep -E '/(state|online|script|.*error|.*status) '
 	timeout 5 bulkhead status
 	tail -40 /run/bulkhead/log 2>/dev/null
-	tail -n 15 /var/log/xen/*.log
+	tail -n 40 /var/log/xen/*.log
 	dmesg | tail -20
 	echo "----"
 }

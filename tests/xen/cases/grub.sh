@@ -1,7 +1,8 @@
 # GRUB's frontend: one page of ring, no persistent grants, one request at a time, and it never calls itself connected. It writes a
 # block, loads a kernel from our disk while the stub is killed all the time, and hands the disk on; Linux reads it all once more
-# and verifies. The 32-bit GRUBs do it with the other layout of requests (x86_32-abi).
-# limit: 600 s
+# and verifies. The 32-bit GRUB does it with the other layout of requests (x86_32-abi), as a PVH guest: Debian's Xen takes no 32-bit PV
+# guest ("guest type xen-3.0-x86_32p not supported").
+# limit: 300 s
 # cpu: max,-smap,-smep,-rdtscp
 . /cases/functions.sh
 start_world
@@ -18,7 +19,6 @@ boot_disk() {
 		set seen=$grub_cpu-$grub_platform
 		save_env --file ($root)/boot/grub/grubenv seen
 		if md5sum --check /boot/sums; then echo "GRUB SUMS right"; fi
-		if [ $grub_cpu-$grub_platform = i386-xen ]; then echo "GRUB DONE"; halt; fi
 		linux /boot/vmlinuz console=hvc0 quiet job=copy secs=6
 		initrd /boot/initrd
 		boot
@@ -28,28 +28,26 @@ boot_disk() {
 	rm -rf /srv/t
 }
 
-# grub FLAVOUR TYPE END: killed from its first request until END is said, and on.
+# grub FLAVOUR TYPE: killed from its first request until Linux has copied.
 grub() {
 	local id n=0 sum
 	boot_disk
 	KERNEL=/boot/grub-$1.bin RAMDISK='' TYPE=$2 create g none 0 'disk=["format=raw,vdev=xvda,access=rw,target=/srv/g.img"]'
 	id=$(xl domid g)
-	until says g "$3"; do
+	until says g 'GUEST COPIED'; do
 		usleep 300000
 		bulkhead kill "$id" xvda 2>/dev/null && n=$((n + 1))
 		[ $n -lt 300 ] || fail "$1 goes on for ever"
 	done
-	note "$1: $n kills until $3"
+	note "$1: $n kills"
 	[ $n -gt 3 ] || fail "only $n kills"
 	says g 'GRUB SUMS right' || fail "GRUB read something else"
-	[ "$3" = 'GRUB DONE' ] || done_well g
-	gone g
+	done_well g
 	nothing_left "$id"
 	grep -qa "seen=${1%_pvh}" /srv/g.img || fail "GRUB's block is not on the disk"
 	sum=$(dd if=/srv/g.img bs=1M count=32 status=none | md5sum | cut -c1-32)
-	[ "$3" = 'GRUB DONE' ] || says g "GUEST SUM $sum" || fail "Linux read something else"
+	says g "GUEST SUM $sum" || fail "Linux read something else"
 }
 
-grub x86_64-xen pv 'GUEST COPIED'
-grub i386-xen_pvh pvh 'GUEST COPIED'
-grub i386-xen pv 'GRUB DONE'
+grub x86_64-xen pv
+grub i386-xen_pvh pvh
