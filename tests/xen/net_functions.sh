@@ -58,7 +58,7 @@ copied() {
 
 # speed GUEST SERVER SECONDS [OPTION...]: TCP's, in Mbit/s, goes into $mbits; from the guest, with -R to it.
 speed() {
-	ask "$1" "iperf3 -c $2 -t $3 -f m ${*:4} >/tmp/iperf 2>&1 && echo SPE''ED \$(awk '/receiver/ { print \$(NF - 2) }' /tmp/iperf) || { cat /tmp/iperf; false; }" $(($3 + 40))
+	ask "$1" "iperf3 -c $2 -t $3 -f m ${*:4} >/tmp/iperf 2>&1 && echo SPE''ED \$(awk '/receiver/ { speed = \$(NF - 2) } END { print speed }' /tmp/iperf) || { cat /tmp/iperf; false; }" $(($3 + 40))
 	mbits=$(console "$1" | sed -n 's/^SPEED //p' | tail -1)
 }
 # speeds WHAT GUEST SERVER: both ways.
@@ -88,7 +88,7 @@ killed() {
 }
 
 # quiet_guest NAME: its kernel has said nothing.
-quiet_guest() { ask "$1" "dmesg | grep -vE 'random: |clocksource|IPv6: ADDRCONF' >/tmp/said; cat /tmp/said; [ ! -s /tmp/said ]"; }
+quiet_guest() { ask "$1" "dmesg | grep -vE 'random: |clocksource|hrtimer: interrupt took|IPv6: ADDRCONF' >/tmp/said; cat /tmp/said; [ ! -s /tmp/said ]"; }
 
 # taps: those of ours.
 taps() { for t in /sys/class/net/*/tun_flags; do [ ! -e "$t" ] || basename "$(dirname "$t")"; done; }
