@@ -280,6 +280,17 @@ static void begin(struct sup_proc *p)
 		sup_proc_deadline(p, p->standby ? SUP_START_NS : ADOPT_NS);
 }
 
+/* Its stub serves, and a device of it is to have another one: a planned restart that our predecessor did not finish. */
+static bool is_replaced(const struct sup_group *g)
+{
+	const struct sup_dev *d;
+
+	LIST_FOREACH(d, &g->devs, link)
+		if (d->state == CTL_RESUMING)
+			return g->active && g->active->ready;
+	return false;
+}
+
 void sup_adopt(struct sup *s)
 {
 	struct sup_group *g;
@@ -296,7 +307,9 @@ void sup_adopt(struct sup *s)
 		begin(p);
 	LIST_FOREACH(g, &s->groups, link) {
 		sup_group_kick(g);
-		if (g->active && g->active->ready && !g->standby)
+		if (is_replaced(g))
+			sup_group_replace(g);
+		else if (g->active && g->active->ready && !g->standby)
 			sup_group_settled(g);
 		LIST_FOREACH(d, &g->devs, link)
 			if (d->state == CTL_DRAINING && !sup_dev_has_procs(d))
