@@ -25,7 +25,7 @@ const struct nc_workload nc_work[NC_WORKLOADS] = {
 	{.name = "multicast", .tx = {"A1 P60 A2 P61 A1 D2 P62 P63 P64", "P70 A3 P71"},
 	 .rx = {"M1 I60 M2 M4 M1 I61 M2 M1 M1 M3", "I70 M3 M1 M1 M3 M3"}, .nr = 4, .batch = 2, .features = ALL | CONN_NET_MCAST},
 	{.name = "control", .tx = {"P60 P61"}, .rx = {"I60 T5000 V70 I61 T5001 W5002 I62 I63 T5003 V71 I64 I65 I66"},
-	 .ctrl = "a1 f15 k40 ? m8 t4 o z9 f3 k16 a0 a1 f15 z0", .nr = 8, .batch = 1, .features = ALL},
+	 .ctrl = "a1 f15 k40 ? m8 t4 o z9 f1 k16 a0 a1 f15 z0", .nr = 8, .batch = 1, .features = ALL},
 	{.name = "a full netport", .tx = {"P60 P61 T3000/3 P62 P63 S P64", "P70 P71"}, .rx = {"I60 I61", "I70"}, .nr = 4, .batch = 4, .features = ALL,
 	 .fickle = true, .full = true, .posted = 1},
 	{.name = "round again", .tx = {"P60"}, .rx = {"I60 I61 V62 I63 I64 I65 I66 R I68 I69 I70 I71 I72 T5000 I73 I74 I75 I76 I77 I78 I79 T4500 I80"},
