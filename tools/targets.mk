@@ -43,6 +43,7 @@ help:
 	@echo 'make lint       layers, function length, shell scripts, man pages'
 	@echo 'make layers     prints the graph of modules'
 	@echo 'make sim-all    the long form of the exhaustive crash test: about ten minutes'
+	@echo 'make sim-vifs   the long form of the simulated worlds with vifs: about ten minutes; SEED=, N='
 	@echo 'make mutants    the crash tests with one rule taken out at a time: which is found by what'
 	@echo 'make install    DESTDIR= PREFIX=/usr/local SYSCONFDIR=/etc: programs, nbdkit plugin, man pages, service, script of xl'
 	@echo 'make clean      removes build/'

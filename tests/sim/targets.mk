@@ -17,7 +17,7 @@ sim-all: deps-check
 sim-vifs: deps-check
 	@$(MAKE) --no-print-directory -j$$(nproc) $(WORLD)
 	@SEED=$${SEED:-1099511627776} N=$${N:-5000} $(WORLD)
-	@RARE=1 $(WORLD)
+	@env -u N -u SEED RARE=1 $(WORLD)
 .PHONY: sim-vifs
 
 mutants: deps-check
