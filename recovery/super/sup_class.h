@@ -62,6 +62,8 @@ struct sup_class {
 	uint64_t (*journal_bytes)(const struct conn_id *c);
 	uint64_t (*queue_offset)(const struct conn_id *c, uint32_t queue); /* of its struct jrnl_queue */
 	int (*fill)(struct sup_dev *d, struct stub_dev *sd, struct sup_pass *pass);
+	/* Beside ports, a descriptor that is readable while work waits for a queue; -1: none. NULL: none. */
+	int (*waits_fd)(const struct sup_dev *d, uint32_t queue);
 	/* Its stub is up: CONNECTED, RESUMED. Its stub says what only this kind knows. NULL: nothing. */
 	void (*up)(struct sup_dev *d);
 	void (*said)(struct sup_dev *d, const struct stub_msg *m);

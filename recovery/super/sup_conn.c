@@ -7,6 +7,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -65,6 +66,26 @@ int sup_journal_stats(const struct sup_dev *d, uint32_t queue, struct jrnl_stats
 	if (d->jfd < 0 || pread(d->jfd, st, sizeof(*st), at) != (ssize_t)sizeof(*st))
 		return -EIO;
 	return 0;
+}
+
+bool sup_conn_waits(const struct sup_dev *d, uint32_t queue)
+{
+	uint32_t per = sup_conn_per_queue(&d->conn);
+	struct pollfd p[4];
+	unsigned n = 0;
+
+	for (uint32_t i = queue * per; i < (queue + 1) * per && i < d->nports; i++)
+		p[n++] = (struct pollfd){.fd = d->port[i].fd[0], .events = POLLIN};
+	if (queue == 0 && d->conn.ctrl_evtchn)
+		p[n++] = (struct pollfd){.fd = d->port[d->nports - 1].fd[0], .events = POLLIN};
+	if (d->class->waits_fd)
+		p[n++] = (struct pollfd){.fd = d->class->waits_fd(d, queue), .events = POLLIN};
+	if (poll(p, n, 0) <= 0)
+		return false;
+	while (n--)
+		if (p[n].revents & POLLIN)
+			return true;
+	return false;
 }
 
 uint64_t sup_journal_requests(const struct sup_dev *d)

@@ -18,18 +18,18 @@ void health_stolen(struct health_steal *s, const uint64_t *ns, unsigned n)
 static bool awake(const struct health *h) { return h->turn & 1; }
 
 /* A poke would be due now; its time of waiting is noted with it. */
-static bool poke_due(const struct health *h, uint64_t now, uint64_t hang_ns)
+static bool poke_due(const struct health *h, uint64_t now, bool waits, uint64_t hang_ns)
 {
 	uint64_t since = MAX(h->moved_at, h->answered_at);
 
-	return !h->poked && now - since >= (awake(h) ? hang_ns : HEALTH_IDLE_NS);
+	return !h->poked && now - since >= (awake(h) || waits ? hang_ns : HEALTH_IDLE_NS);
 }
 
-bool health_wants_wait(const struct health *h, uint64_t now, uint64_t hang_ns)
+bool health_wants_wait(const struct health *h, uint64_t now, bool waits, uint64_t hang_ns)
 {
 	if (!h->seen)
 		return false;
-	return h->poked ? now - h->poked_at >= hang_ns : poke_due(h, now, hang_ns);
+	return h->poked ? now - h->poked_at >= hang_ns : poke_due(h, now, waits, hang_ns);
 }
 
 static enum health_verdict unanswered(struct health *h, const struct health_sample *s, uint64_t hang_ns)
@@ -70,7 +70,7 @@ enum health_verdict health_step(struct health *h, const struct health_sample *s,
 		return HEALTH_LIVELOCK;
 	if (h->poked)
 		return unanswered(h, s, hang_ns);
-	if (!poke_due(h, s->now, hang_ns))
+	if (!poke_due(h, s->now, s->waits, hang_ns))
 		return HEALTH_OK;
 	h->poked = true;
 	h->poked_at = s->now;
@@ -80,12 +80,12 @@ enum health_verdict health_step(struct health *h, const struct health_sample *s,
 	return HEALTH_POKE;
 }
 
-uint64_t health_next(const struct health *h, uint64_t now, uint64_t hang_ns)
+uint64_t health_next(const struct health *h, uint64_t now, bool standby, uint64_t hang_ns)
 {
 	uint64_t due = MAX(h->moved_at, h->answered_at) + (awake(h) ? hang_ns : HEALTH_IDLE_NS);
 
 	if (h->poked) /* often from the moment on at which it should have answered: only the waiting time is missing */
 		return MAX(h->poked_at + hang_ns, now + hang_ns / 4);
 	/* Asleep now, it may wake and hang at any time: that is measured from when it is first seen awake. */
-	return MAX(MIN(due, now + hang_ns), now + NS_PER_MS);
+	return MAX(standby ? due : MIN(due, now + hang_ns), now + NS_PER_MS);
 }

@@ -1,7 +1,7 @@
 /* sup_health.h - is this worker alive? Pure: what was seen, and when, is given (DESIGN.md section 8, Detection).
  *
  * A worker's turn counter is odd while it is awake. Awake and unmoved for `hang_ns`, it is poked: one byte, which it must
- * answer; asleep, it is poked once in HEALTH_IDLE_NS. From the poke on it has another `hang_ns` of time in which it could
+ * answer; asleep, it is poked once in HEALTH_IDLE_NS, or as if awake when work is seen to wait for it. From the poke on it has another `hang_ns` of time in which it could
  * have run: what its threads waited for a CPU is taken off, but never more than HEALTH_STARVED_NS in all. The kernel counts
  * a wait when it is over; so of a process that is runnable now, only what it ran counts. What a hypervisor kept a CPU from
  * running (steal) is taken off as well: which CPU a worker was on is not known, so it counts as having been on the worst.
@@ -45,6 +45,7 @@ struct health_sample {
 	bool runnable;	      /* one of its threads runs or waits for a CPU now; needed then, too */
 	bool answered;	      /* a byte came back since the last sample */
 	bool fencing;
+	bool waits;	      /* an event or a packet is there that it has not taken; needed only while its turn is even */
 };
 
 #define HEALTH_CPUS 512u
@@ -58,9 +59,9 @@ struct health_steal {
 void health_stolen(struct health_steal *s, const uint64_t *ns, unsigned n);
 
 /* Whether the next sample needs cpu_wait_ns, which costs a look at /proc. */
-bool health_wants_wait(const struct health *h, uint64_t now, uint64_t hang_ns);
+bool health_wants_wait(const struct health *h, uint64_t now, bool waits, uint64_t hang_ns);
 enum health_verdict health_step(struct health *h, const struct health_sample *s, uint64_t hang_ns);
-/* When to look again. */
-uint64_t health_next(const struct health *h, uint64_t now, uint64_t hang_ns);
+/* When to look again. standby: it can not wake by itself. */
+uint64_t health_next(const struct health *h, uint64_t now, bool standby, uint64_t hang_ns);
 
 #endif

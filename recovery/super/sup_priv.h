@@ -347,6 +347,8 @@ uint32_t sup_conn_per_queue(const struct conn_id *c); /* ports: 1 or 2 */
 /* All of the connection's; *bad: the event channel that can not be bound. */
 int sup_conn_bind(struct sup_dev *d, uint32_t *bad);
 void sup_conn_forget(struct sup_dev *d);
+/* An event, or a packet, is there that the queue's worker has not taken. Looks at descriptors that it shares with the stub, and no more. */
+bool sup_conn_waits(const struct sup_dev *d, uint32_t queue);
 int sup_journal_path(const struct sup_dev *d, char path[STUB_PATH_MAX]);
 int sup_journal_open(struct sup_dev *d); /* for pread */
 int sup_journal_stats(const struct sup_dev *d, uint32_t queue, struct jrnl_stats *st);

@@ -347,6 +347,9 @@ static int fill(struct sup_dev *d, struct stub_dev *sd, struct sup_pass *pass)
 	return rc;
 }
 
+/* A wire's are memory. */
+static int waits_fd(const struct sup_dev *d, uint32_t queue) { return d->vif.tap[0] && d->vif.nfds ? sup_vif_port_fd(d, queue) : -1; }
+
 /* ---- a stub's words */
 
 static void carrier(struct sup_dev *d, bool on)
@@ -499,6 +502,7 @@ const struct sup_class sup_vif_class = {
 	.journal_bytes = journal_bytes,
 	.queue_offset = queue_offset,
 	.fill = fill,
+	.waits_fd = waits_fd,
 	.up = up,
 	.said = said,
 	.save = save,

@@ -83,7 +83,8 @@ static bool check(struct sup_proc *p, unsigned slot, unsigned q, uint64_t now, u
 	s.oldest_taken = st.oldest_taken;
 	s.engine_outstanding = st.oldest_taken && !st.engine_outstanding ? outstanding(d) : st.engine_outstanding;
 	s.answered = answered(pd->poke[q]);
-	if (health_wants_wait(h, now, d->hang_ns) && procs_sched(p->pid, &sched) == 0) {
+	s.waits = !p->standby && !(st.turn & 1) && sup_conn_waits(d, q);
+	if (health_wants_wait(h, now, s.waits, d->hang_ns) && procs_sched(p->pid, &sched) == 0) {
 		s.cpu_wait_ns = sched.wait_ns;
 		s.cpu_run_ns = sched.run_ns;
 		s.runnable = sched.runnable;
@@ -102,7 +103,7 @@ static bool check(struct sup_proc *p, unsigned slot, unsigned q, uint64_t now, u
 		kill_hung(p, d, q, "turns, but the oldest request makes no progress");
 		return !p->hung;
 	}
-	*next = MIN(*next, health_next(h, now, d->hang_ns));
+	*next = MIN(*next, health_next(h, now, p->standby, d->hang_ns));
 	return true;
 }
 

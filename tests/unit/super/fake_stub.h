@@ -128,9 +128,12 @@ static void fake_serve(const struct stub_start *s, char **map)
 		for (uint32_t i = 0; i < n; i++) {
 			struct jrnl_stats *st = fake_stats(&s->dev[i], map[i], 0);
 
-			if (p[1 + i].revents & POLLIN)
+			if (p[1 + i].revents & POLLIN) {
 				fake_poke(p[1 + i].fd);
-			if (!strstr(s->dev[i].spec, "deaf"))
+				if (fake_vif(&s->dev[i]))
+					pm_stat64(fake_ctrl(map[i]), *fake_ctrl(map[i]) + 100);
+			}
+			if (!strstr(s->dev[i].spec, "deaf") && !strstr(s->dev[i].spec, "asleep"))
 				pm_stat64(&st->turn, st->turn + 2);
 			if (!strstr(s->dev[i].spec, "idle"))
 				pm_stat64(&st->requests, st->requests + 1);

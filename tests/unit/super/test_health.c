@@ -15,7 +15,8 @@
 struct world {
 	uint64_t now;
 	struct health h;
-	bool turns, sleeps, answers;
+	bool turns, sleeps, answers, work, standby;
+	unsigned looks;
 	uint64_t turn, wait_rate; /* of each ms it waits so many us for a CPU */
 	uint64_t oldest, outstanding, waited;
 	uint64_t run_rate, ran; /* of each ms it ran so many us */
@@ -35,6 +36,7 @@ static uint64_t run(struct world *w, uint64_t ns, enum health_verdict *v)
 			w->turn += 2;
 		s.turn = w->sleeps ? w->turn & ~1ull : w->turn | 1;
 		s.engine_outstanding = w->outstanding;
+		s.waits = w->work;
 		s.answered = w->poked && w->answers;
 		w->poked = w->poked && !w->answers;
 		s.cpu_wait_ns = w->waited;
@@ -48,7 +50,8 @@ static uint64_t run(struct world *w, uint64_t ns, enum health_verdict *v)
 		} else if (*v != HEALTH_OK) {
 			return w->now;
 		}
-		at = health_next(&w->h, w->now, T);
+		at = health_next(&w->h, w->now, w->standby, T);
+		w->looks++;
 		assert_true(at > w->now);
 		w->waited += (at - w->now) / 1000 * w->wait_rate;
 		w->ran += (at - w->now) / 1000 * w->run_rate;
@@ -111,6 +114,39 @@ static void asleep_and_stuck_is_hung_after_a_second(void **state)
 	(void)state;
 	assert_int_equal(v, HEALTH_HUNG);
 	assert_in_range(at - NS_PER_S, HEALTH_IDLE_NS + T, HEALTH_IDLE_NS + 3 * T);
+}
+
+/* Poked as often, looked at seldom. */
+static void a_standby_is_looked_at_seldom(void **state)
+{
+	struct world w = {.now = NS_PER_S, .sleeps = true, .answers = true, .standby = true};
+	enum health_verdict v;
+	uint64_t at;
+
+	(void)state;
+	assert_int_equal(run(&w, 60 * NS_PER_S, &v), 0);
+	assert_in_range(w.pokes, 50, 60);
+	assert_in_range(w.looks, 100, 200);
+	w = (struct world){.now = NS_PER_S, .sleeps = true, .standby = true};
+	at = run(&w, 5 * NS_PER_S, &v);
+	assert_int_equal(v, HEALTH_HUNG);
+	assert_in_range(at - NS_PER_S, HEALTH_IDLE_NS + T, HEALTH_IDLE_NS + 3 * T);
+}
+
+/* Work that waits hastens the question, and is no verdict: a guest can make it. */
+static void asleep_with_work_is_asked_soon(void **state)
+{
+	struct world w = {.now = NS_PER_S, .sleeps = true, .work = true, .answers = true};
+	enum health_verdict v;
+	uint64_t at;
+
+	(void)state;
+	assert_int_equal(run(&w, 60 * NS_PER_S, &v), 0);
+	assert_in_range(w.pokes, 300, 1200);
+	w = (struct world){.now = NS_PER_S, .sleeps = true, .work = true};
+	at = run(&w, 5 * NS_PER_S, &v);
+	assert_int_equal(v, HEALTH_HUNG);
+	assert_in_range(at - NS_PER_S, 2 * T, 3 * T);
 }
 
 static void a_worker_that_gets_no_cpu_is_not_hung(void **state)
@@ -210,6 +246,8 @@ int main(void)
 		cmocka_unit_test(a_sleeping_worker_is_poked_once_a_second),
 		cmocka_unit_test(awake_and_stuck_is_hung_within_the_bound),
 		cmocka_unit_test(asleep_and_stuck_is_hung_after_a_second),
+		cmocka_unit_test(asleep_with_work_is_asked_soon),
+		cmocka_unit_test(a_standby_is_looked_at_seldom),
 		cmocka_unit_test(a_worker_that_gets_no_cpu_is_not_hung),
 		cmocka_unit_test(a_stolen_cpu_is_no_hang), cmocka_unit_test(the_worst_cpu_counts),
 		cmocka_unit_test(the_kernel_tells_of_every_cpu),
