@@ -90,6 +90,8 @@ int be_blank_renumber(const struct be_blank *b, struct stub_start *s)
 		rc = renumber(b, &d->image_fd);
 		if (!rc)
 			rc = renumber_port(b, &d->ctrl);
+		if (!rc && d->conn.type == CONN_VIF)
+			rc = renumber(b, &d->steer_fd);
 		for (uint32_t q = 0; !rc && q < d->conn.nqueues; q++)
 			rc = renumber_queue(b, &d->q[q]);
 	}

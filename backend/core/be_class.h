@@ -13,7 +13,7 @@
 
 #include <stdbool.h>
 
-enum be_event { BE_FENCING, BE_FENCED, BE_BROKEN_RING, BE_BROKEN_JOURNAL, BE_POISON, BE_CARRIER };
+enum be_event { BE_FENCING, BE_FENCED, BE_BROKEN_RING, BE_BROKEN_JOURNAL, BE_POISON, BE_CARRIER, BE_STEER };
 
 enum be_turn {
 	BE_IDLE = 0,
@@ -49,7 +49,7 @@ struct be_class {
 	uint32_t type; /* enum conn_type */
 	/* Length of the journal of such a connection. 0: there is no such connection. */
 	uint64_t (*journal_bytes)(const struct conn_id *c);
-	/* Opens the storage, or the netport; takes over sd's image_fd, which it closes, and net_fds. sd stays valid. Negative errno
+	/* Opens the storage, or the netport; takes over sd's image_fd and steer_fd, which it closes, and net_fds. sd stays valid. Negative errno
 	 * with a line in err. */
 	int (*open)(const struct stub_dev *sd, struct be_device **out, char *err, size_t size);
 	/* Allocates and maps all that will be needed; io_uring and threads come here. Stores nothing into shared memory. */

@@ -65,6 +65,9 @@ static void on_event(void *dev, enum be_event e, uint64_t value, const char *tex
 	case BE_CARRIER:
 		be_dev_say(d, STUB_CARRIER, arg, text);
 		break;
+	case BE_STEER:
+		be_dev_say(d, STUB_STEER, arg, text);
+		break;
 	}
 }
 

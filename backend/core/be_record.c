@@ -68,6 +68,8 @@ static const char *bad_device(const struct stub_dev *d, bool standby, enum be_pu
 		return "descriptor of the image";
 	if (purpose == BE_PROBE)
 		return NULL;
+	if (d->conn.type == CONN_VIF && d->steer_fd != -1 && d->steer_fd < FIRST_FREE_FD)
+		return "descriptor of the steering map";
 	if (d->kind != STUB_FRESH && d->kind != STUB_RESUME)
 		return "kind of start";
 	if (standby && d->kind != STUB_RESUME)
@@ -141,6 +143,8 @@ int be_record_fds(const struct stub_start *s, enum be_purpose purpose, struct be
 		add_fd(out, d->image_fd);
 		if (purpose == BE_SERVE)
 			add_port(out, &d->ctrl);
+		if (purpose == BE_SERVE && d->conn.type == CONN_VIF)
+			add_fd(out, d->steer_fd);
 		for (uint32_t k = 0; purpose == BE_SERVE && k < d->conn.nqueues; k++)
 			add_queue(out, &d->q[k]);
 	}

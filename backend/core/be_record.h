@@ -16,9 +16,9 @@ enum be_purpose {
 	BE_PROBE, /* one device, of which only the storage's part is looked at: there is no connection yet */
 };
 
-/* Of each queue two ports of two descriptors, one for poking, a netport's; of each device the image's and a control ring's port; the
- * control socket. */
-#define BE_FDS_MAX (STUB_DEVS_MAX * (6 * CONN_QUEUES_MAX + 3) + 1)
+/* Of each queue two ports of two descriptors, one for poking, a netport's; of each device the image's, a vif's steering map, and a
+ * control ring's port; the control socket. */
+#define BE_FDS_MAX (STUB_DEVS_MAX * (6 * CONN_QUEUES_MAX + 4) + 1)
 
 /* The descriptors that the record names, STUB_FD_CTL among them, ascending: what may stay open. */
 struct be_fds {

@@ -1,4 +1,4 @@
-backend/net.SRCS := netback.c netback_tx.c netback_rx.c netback_place.c netback_ctrl.c netback_start.c net_class.c
+backend/net.SRCS := netback.c netback_tx.c netback_rx.c netback_place.c netback_ctrl.c netback_steer.c netback_start.c net_class.c
 backend/net.USES := backend/core backend/port recovery/journal ring/hv ring/proto ring/os ring/base
 
 PROGS += bulkhead-net

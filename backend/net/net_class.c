@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 struct be_device {
 	struct netback_options options;
@@ -28,6 +29,18 @@ static unsigned offloads(const struct conn_id *c)
 	return o | (f & CONN_NET_GSO4 ? NETPORT_TSO4 : 0u) | (f & CONN_NET_GSO6 ? NETPORT_TSO6 : 0u);
 }
 
+/* The mapping stays when the descriptor goes. */
+static int map_steer(int fd, struct steer_map **out, char *err, size_t size)
+{
+	void *m = fd < 0 ? NULL : mmap(NULL, sizeof(**out), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	int rc = m == MAP_FAILED ? -errno : 0;
+
+	if (fd >= 0)
+		close(fd);
+	*out = rc ? NULL : m;
+	return rc ? err_say(err, size, rc, "the steering map can not be mapped: %s", err_str(rc)) : 0;
+}
+
 static int net_open(const struct stub_dev *sd, struct be_device **out, char *err, size_t size)
 {
 	struct be_device *d = calloc(1, sizeof(*d));
@@ -40,6 +53,8 @@ static int net_open(const struct stub_dev *sd, struct be_device **out, char *err
 		fd[i] = sd->q[i].net_fd;
 	o.fd = fd[0] < 0 ? NULL : fd;
 	rc = netport_open(&o, &d->options.netport, err, size);
+	if (!rc)
+		rc = map_steer(sd->steer_fd, &d->options.steer, err, size);
 	if (rc) {
 		free(d);
 		return rc;

@@ -112,6 +112,7 @@ int netback_prepare(const struct be_prepare *p, const struct netback_options *o,
 	b->netport = o->netport;
 	b->journal = p->journal;
 	b->journal_bytes = p->journal_bytes;
+	b->steer = o->steer;
 	b->event = p->event;
 	b->event_arg = p->event_arg;
 	b->entries = o->entries ? o->entries : NETIF_RING;

@@ -16,6 +16,7 @@
 
 #include "backend/core/be_class.h"
 #include "backend/port/port.h"
+#include "ring/os/steer.h"
 
 struct netback;
 struct netback_queue;
@@ -23,6 +24,7 @@ struct netback_queue;
 struct netback_options {
 	struct netport *netport;      /* open, not started */
 	uint32_t entries;	      /* of each TX and RX ring; 0: as many as a page holds */
+	struct steer_map *steer;      /* mapped: where the guest's mapping goes; the caller's, outlives it. NULL: it moves nothing */
 	uint64_t rate_bytes, rate_us; /* of all queues together; rate_us 0: no limit */
 	uint32_t drain_ms, stall_ms;  /* guest without buffers: packets for it are dropped after so long, carrier lost; 0: 10 s, 60 s */
 };

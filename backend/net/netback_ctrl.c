@@ -222,6 +222,8 @@ static void serve(struct netback *b)
 	net_unlock(b);
 	if (NMUTANT(CTRL_LATE))
 		return;
+	if (status == XEN_NETIF_CTRL_STATUS_SUCCESS)
+		net_steer(b);
 	netif_back_ctrl_answer(&b->ctrl, b->ctrl_shown, b->jrnl.dev->ctrl_raw[0], status, data);
 	net_ctrl_publish(b, b->ctrl_cons, false);
 	NET_COUNT(&b->q[0], net.ctrl, 1);

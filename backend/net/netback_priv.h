@@ -3,6 +3,7 @@
  *   netback_tx.c    guest's packets: ring -> journal's slots and private batch -> copied from its pages -> netport -> answers
  *   netback_rx.c    packets for it: netport -> journal's buffers -> its requests -> its pages -> answers
  *   netback_ctrl.c  what it says once: control ring, multicast addresses
+ *   netback_steer.c of that, what chooses the queue of a packet for the guest: to where the kernel reads it
  *   netback_start.c taking over
  */
 #ifndef BULKHEAD_BACKEND_NET_NETBACK_PRIV_H
@@ -93,6 +94,8 @@ struct netback {
 	struct hv_port *ctrl_port; /* NULL: there is none */
 	uint64_t ctrl_cons, ctrl_shown;
 	bool ctrl_convict; /* the message at hand is answered with an error */
+	struct steer_map *steer; /* NULL: there is none */
+	bool steer_said;
 	/* Shared by the queues' threads, by barrier.h only. */
 	uint32_t broken, draining;
 	uint32_t net_word;  /* NET_*: whether a packet for the guest needs a look at net */
@@ -143,6 +146,9 @@ bool net_mcast_wanted(struct netback *b, const uint8_t *frame);
 void net_hash(struct netback *b, const uint8_t *frame, uint32_t len, bool must, struct net_in *in);
 /* net was set: what the data path looks at first. */
 void net_show_word(struct netback *b);
+
+/* netback_steer.c: net holds, and the journal has it. Doing it again changes nothing. */
+void net_steer(struct netback *b);
 
 /* What a batch adds to the statistics, which are in shared memory. */
 struct net_sums {

@@ -43,6 +43,7 @@ static int start_fresh(struct netback *b, struct be_started *out)
 	njrnl_format(b->journal, &b->conn, b->entries, &b->net, &b->jrnl);
 	out->generation = njrnl_own(&b->jrnl);
 	net_show_word(b);
+	net_steer(b);
 	for (unsigned i = 0; i < b->conn.nqueues; i++) {
 		struct netback_queue *q = &b->q[i];
 
@@ -165,6 +166,7 @@ static int start_resume(struct netback *b, bool own_fault, struct be_started *ou
 		return rc;
 	out->generation = njrnl_own(&b->jrnl);
 	net_show_word(b);
+	net_steer(b);
 	b->ctrl_cons = b->ctrl_shown + ctrl_taken;
 	suspect_ctrl(b, ctrl_taken, own_fault);
 	for (unsigned i = 0; i < b->conn.nqueues; i++) {

@@ -41,11 +41,12 @@ static json_t *net_json(const struct ctl_net *n)
 	for (unsigned i = 0; i < CTL_DROPS; i++)
 		json_object_set_new(drops, ctl_drop_name((enum ctl_drop)i), json_integer((json_int_t)n->drop[i]));
 	vif_mac_format(n->mac, mac);
-	return json_pack("{s:s, s:s, s:s, s:s, s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:s, s:o}", "interface", n->port, "mac", mac,
+	return json_pack("{s:s, s:s, s:s, s:s, s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:s, s:s, s:o}", "interface", n->port, "mac", mac,
 			 "mode", n->mode, "bridge", n->bridge, "carrier", (int)n->carrier, "tx_packets", (json_int_t)n->tx_packets,
 			 "tx_bytes", (json_int_t)n->tx_bytes, "rx_packets", (json_int_t)n->rx_packets, "rx_bytes",
 			 (json_int_t)n->rx_bytes, "stalls", (json_int_t)n->stalls, "ctrl", (json_int_t)n->ctrl, "rated",
-			 (json_int_t)n->rated, "replayed", (json_int_t)n->replayed, "filter", n->filter, "drops", drops);
+			 (json_int_t)n->rated, "replayed", (json_int_t)n->replayed, "filter", n->filter, "steering",
+			 ctl_steer_name((enum ctl_steer)n->steer), "drops", drops);
 }
 
 static json_t *any_json(const struct ctl_dev *d)
@@ -103,6 +104,19 @@ static void print_drops(const struct ctl_net *n)
 			       ctl_drop_name((enum ctl_drop)i), why[i]);
 }
 
+/* Of what is as it should be, nothing. */
+static void print_steering(const struct ctl_net *n)
+{
+	static const char *const what[] = {
+#define X(sym, name, what) what,
+		CTL_STEERS(X)
+#undef X
+	};
+
+	if (n->steer == CTL_STEER_REFUSED)
+		printf("%-12s %-6s   %s\n", "", "", what[n->steer]);
+}
+
 static void print_vifs(const struct ctl_dev *devs, int n)
 {
 	printf("%-12s %-6s %-10s %8s %4s %8s %9s %-15s %10s %9s %10s %9s %8s %9s\n", "VM", "VIF", "STATE", "PID", "GEN", "RESTARTS",
@@ -123,6 +137,7 @@ static void print_vifs(const struct ctl_dev *devs, int n)
 		if (d->net.filter[0])
 			printf("%-12s %-6s   filter: %s\n", "", "", d->net.filter);
 		print_drops(&d->net);
+		print_steering(&d->net);
 		print_why(d);
 	}
 }

@@ -1,5 +1,7 @@
 /* What network interfaces need of this host. Disks need none of it. */
 #include "recovery/cli/doctor.h"
+#include "recovery/net/steer.h"
+#include "ring/base/err.h"
 
 #include <stdio.h>
 #include <unistd.h>
@@ -42,9 +44,23 @@ static void openvswitch(struct doctor *d)
 	snprintf(p->todo, sizeof(p->todo), "apt-get install openvswitch-switch");
 }
 
+static void steering(struct doctor *d)
+{
+	int rc = geteuid() == 0 ? steer_possible() : 0;
+	struct doctor_point *p;
+
+	if (rc) {
+		p = doctor_say(d, "steering", DOCTOR_MISSING, false, "BPF is refused (%s): VMs do not choose the queues of what they receive", err_str(rc));
+		snprintf(p->todo, sizeof(p->todo), "a kernel with CONFIG_BPF_SYSCALL; in a container: CAP_BPF and CAP_NET_ADMIN");
+	} else if (geteuid() == 0) {
+		doctor_say(d, "steering", DOCTOR_OK, false, "VMs may choose the queues of what they receive (BPF)");
+	}
+}
+
 void doctor_net(struct doctor *d)
 {
 	tun(d);
+	steering(d);
 	module(d, "bridge", "bridge", "for mode=bridge");
 	module(d, "nftables", "nf_tables", "for mode=nat and antispoof=1");
 	openvswitch(d);

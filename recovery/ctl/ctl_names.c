@@ -25,7 +25,14 @@ static const char *const drops[] = {
 #undef X
 };
 
+static const char *const steers[] = {
+#define X(sym, name, what) [CTL_STEER_##sym] = name,
+	CTL_STEERS(X)
+#undef X
+};
+
 const char *ctl_state_name(enum ctl_state s) { return (unsigned)s < ARRAY_LEN(states) ? states[s] : "?"; }
 const char *ctl_event_name(enum ctl_event_kind k) { return (unsigned)k < ARRAY_LEN(events) ? events[k] : "?"; }
 const char *ctl_step_name(enum ctl_step s) { return (unsigned)s < ARRAY_LEN(steps) ? steps[s] : "?"; }
 const char *ctl_drop_name(enum ctl_drop d) { return (unsigned)d < ARRAY_LEN(drops) ? drops[d] : "?"; }
+const char *ctl_steer_name(enum ctl_steer s) { return (unsigned)s < ARRAY_LEN(steers) ? steers[s] : "?"; }

@@ -132,6 +132,19 @@ struct ctl_reply {
 	char text[240]; /* one clear line when rc < 0; of RESIZE, also otherwise */
 };
 
+/* Who chooses the queue of a packet that comes to a vif. */
+#define CTL_STEERS(X)                                                                     \
+	X(PORT, "port", "the netport, as it likes")                                       \
+	X(GUEST, "guest", "the guest, by its hash mapping")                               \
+	X(REFUSED, "refused", "its guest's hash mapping moves nothing: this host has no BPF for it")
+enum ctl_steer {
+#define X(sym, name, what) CTL_STEER_##sym,
+	CTL_STEERS(X)
+#undef X
+	CTL_STEER_COUNT
+};
+const char *ctl_steer_name(enum ctl_steer s);
+
 /* Of a vif. */
 struct ctl_net {
 	uint64_t tx_packets, tx_bytes, rx_packets, rx_bytes; /* tx: from the guest */
@@ -144,7 +157,7 @@ struct ctl_net {
 	uint8_t mac[8]; /* 6 of them */
 	char port[16];	/* the interface, "": none */
 	char mode[16], bridge[16];
-	uint32_t pad;
+	uint32_t steer;	/* enum ctl_steer */
 	char filter[96]; /* what is done to its packets, "": nothing */
 };
 

@@ -121,7 +121,12 @@ int njrnl_net_get(const struct njrnl *j, struct njrnl_net *out)
 	*out = j->dev->state[at];
 	if (!jrnl_seq_sound(now) || out->serial != jrnl_seq_of(now) || j->dev->check[at] != njrnl_check_net(out))
 		return -EBADMSG;
-	return out->key_len > NJRNL_KEY || out->mapping_size > NJRNL_MAPPING || out->nmcast > NJRNL_MCAST ? -EBADMSG : 0;
+	if (out->key_len > NJRNL_KEY || out->mapping_size > NJRNL_MAPPING || out->nmcast > NJRNL_MCAST)
+		return -EBADMSG;
+	for (uint32_t i = 0; i < NJRNL_MAPPING; i++)
+		if (out->mapping[i] >= j->nqueues)
+			return -EBADMSG;
+	return 0;
 }
 
 void njrnl_ctrl_take(struct njrnl *j, uint64_t index, const uint64_t raw[2])

@@ -164,7 +164,7 @@ static inline void njrnl_suspect(uint64_t *word, uint64_t which, uint32_t count)
 uint64_t njrnl_check_net(const struct njrnl_net *n);
 /* net is what holds from now on; sets its serial. */
 void njrnl_net_set(struct njrnl *j, struct njrnl_net *net);
-/* 0, or -EBADMSG. */
+/* 0, or -EBADMSG: damaged, or a length or a queue of the mapping is out of range. */
 int njrnl_net_get(const struct njrnl *j, struct njrnl_net *out);
 
 static inline uint64_t njrnl_check_ctrl(const struct njrnl_dev *d) { return jrnl_sum(d->ctrl_raw, 2, d->ctrl_index); }

@@ -69,14 +69,16 @@ static int set_link(const struct tap_conf *c)
 /* What belongs to the tap as a whole, through any of its queues; persistent last, so that a death before leaves nothing. */
 static int set_tap(const struct tap_conf *c, int fd)
 {
-	int hdr = sizeof(struct virtio_net_hdr), rc = set_link(c);
+	int hdr = sizeof(struct virtio_net_hdr), none = -1, rc = set_link(c);
 
 	if (rc)
 		return rc;
 	if (ioctl(fd, TUNSETVNETHDRSZ, &hdr) || ioctl(fd, TUNSETOFFLOAD, 0ul) ||
-	    (c->owner && ioctl(fd, TUNSETOWNER, (unsigned long)c->owner)) || ioctl(fd, TUNSETPERSIST, 1ul))
+	    (c->owner && ioctl(fd, TUNSETOWNER, (unsigned long)c->owner)))
 		return -errno;
-	return 0;
+	if (ioctl(fd, TUNSETSTEERINGEBPF, &none) && errno != EINVAL) /* a kernel that has no such thing */
+		return -errno;
+	return ioctl(fd, TUNSETPERSIST, 1ul) ? -errno : 0;
 }
 
 int tap_make(const struct tap_conf *c, int *fd, char *err, size_t size)

@@ -25,7 +25,7 @@ struct tap_conf {
 };
 
 /* Makes it, or takes the one that is there, and attaches queues to it: fd[0..queues-1]. Nobody may have a queue of it already, or
- * packets go to queues that nobody reads. Header of 10 bytes, no offloads, MAC fe:ff:ff:ff:ff:ff (a bridge must not take a
+ * packets go to queues that nobody reads. Header of 10 bytes, no offloads, no steering program (steer.h), MAC fe:ff:ff:ff:ff:ff (a bridge must not take a
  * port's for its own), down. 0, or negative errno with a line in err and nothing open; a tap that was made then is gone. */
 int tap_make(const struct tap_conf *c, int *fd, char *err, size_t size);
 /* Gone as soon as nobody has a queue of it open. It need not be there. */

@@ -110,6 +110,7 @@ static void from_active(struct sup_proc *p, unsigned slot, const struct stub_msg
 				 (unsigned long long)m->arg[0]);
 		break;
 	case STUB_CARRIER:
+	case STUB_STEER:
 		if (d->class->said)
 			d->class->said(d, m);
 		break;

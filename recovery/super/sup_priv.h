@@ -122,6 +122,8 @@ struct sup_vif {
 	unsigned tap_index;   /* of that interface; 0: not known */
 	uint32_t nfds;
 	int fd[2 * CONN_QUEUES_MAX]; /* a tap's queues; of a pair's wires, one for each queue, both ends */
+	int steer;	      /* of a tap: the map by which the guest's mapping moves packets; -1: none */
+	bool steered;	      /* the program that reads it is attached */
 	uint32_t side;	      /* of a pair: ours */
 	uint32_t drain_ms, stall_ms;
 	char guest[160];      /* what the VM is to use, as VIF_GUEST has it; "": nothing is settled */
@@ -203,7 +205,7 @@ struct sup {
 	LIST_HEAD(, sup_leaving) leaving;
 	struct sup_blank blank[SUP_CLASSES];
 	uint64_t serial;
-	bool stopping, maptrack_said;
+	bool stopping, maptrack_said, steer_said;
 	struct health_steal steal;
 	uint64_t steal_at; /* when it was read */
 	uint64_t poll_us; /* poll-us= where it is not given */
@@ -311,6 +313,13 @@ void sup_vif_mcast_tell(struct sup_dev *d);
 int sup_vif_filter(struct sup_dev *d, const char *options, char *text, size_t size); /* CTL_FILTER */
 void sup_vif_filter_put(struct sup_dev *d); /* what an operator has set, if anything, into d->vif.port */
 void sup_vif_filter_text(const struct sup_dev *d, char text[NET_FILTER_TEXT]);
+
+/* sup_vif_steer.c - whether the guest's hash mapping chooses the queue of a packet */
+void sup_vif_steer_open(struct sup_dev *d); /* a tap's queues are open: a map, if its guest may want it */
+void sup_vif_steer_adopt(struct sup_dev *d); /* the keeper's descriptors are in vif.fd: the last one may be the map */
+void sup_vif_steer_close(struct sup_dev *d);
+void sup_vif_steer(struct sup_dev *d); /* attaches the program, once the guest has a say */
+enum ctl_steer sup_vif_steer_status(const struct sup_dev *d);
 
 /* sup_vif_port.c - a vif's netport. d->text, or err, says what is wrong. */
 bool sup_vif_port_leaving(const struct sup_dev *d); /* a tap of the name that it is to have is still being detached */

@@ -18,7 +18,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* Of each device an image, a control ring's port, and of each queue two ports, one for poking, a netport's. */
+/* Of each device an image or a steering map, a control ring's port, and of each queue two ports, one for poking, a netport's. */
 #define PASS_MAX (STUB_DEVS_MAX * (1 + HV_PORT_FDS + CONN_QUEUES_MAX * (2 * HV_PORT_FDS + 2)))
 
 struct sup_proc *sup_proc_new(struct sup *s, struct sup_group *g, unsigned ndevs)
@@ -160,6 +160,7 @@ static int fill_dev(struct start *st, struct sup_proc *p, unsigned at)
 	sd->own_fault = p->group->own_fault;
 	sd->conn = d->conn;
 	sd->image_fd = -1;
+	sd->steer_fd = -1;
 	sd->serial = d->serial;
 	sd->poll_us = d->poll_us;
 	if (path || rc)

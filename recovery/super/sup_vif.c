@@ -17,7 +17,7 @@
 #define QUEUES_MIN 2u	/* of a tap, as offered */
 
 static void label(uint32_t devid, char *text, size_t size) { snprintf(text, size, "vif%u", devid); }
-static void init(struct sup_dev *d UNUSED) {}
+static void init(struct sup_dev *d) { d->vif.steer = -1; }
 static bool holds(const struct sup_dev *d) { return d->vif.tap[0] || d->vif.nfds; }
 
 /* Where no toolstack runs its script, as in a driver domain, bulkhead-vif does what that would. */
@@ -340,6 +340,8 @@ static int fill(struct sup_dev *d, struct stub_dev *sd, struct sup_pass *pass)
 		if (fd >= 0)
 			sd->q[q].net_fd = sup_pass(pass, fd);
 	}
+	if (d->vif.steer >= 0)
+		sd->steer_fd = sup_pass(pass, d->vif.steer);
 	sd->drain_ms = d->vif.drain_ms;
 	sd->stall_ms = d->vif.stall_ms;
 	sd->rate_bytes = d->vif.wanted.rate_bytes;
@@ -378,7 +380,13 @@ static void found(struct sup_dev *d, const char *path UNUSED)
 	may_go_online(d);
 }
 
-static void said(struct sup_dev *d, const struct stub_msg *m) { carrier(d, m->arg[0] != 0); }
+static void said(struct sup_dev *d, const struct stub_msg *m)
+{
+	if (m->type == STUB_STEER)
+		sup_vif_steer(d);
+	else
+		carrier(d, m->arg[0] != 0);
+}
 
 /* ---- a successor of ours */
 
@@ -469,6 +477,7 @@ static void status(const struct sup_dev *d, struct ctl_dev *c)
 	sup_vif_filter_text(d, c->net.filter);
 	memcpy(c->net.mac, sup_dev_queues(d) ? d->conn.mac : d->vif.wanted.mac, sizeof(c->net.mac));
 	c->net.carrier = sup_dev_runs(d) && !d->vif.stalled;
+	c->net.steer = sup_vif_steer_status(d);
 	for (uint32_t q = 0; q < sup_dev_queues(d); q++) {
 		off_t at = (off_t)(njrnl_queue_offset(q) + offsetof(struct njrnl_queue, net));
 

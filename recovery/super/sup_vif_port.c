@@ -34,15 +34,21 @@ static void close_fds(struct sup_dev *d)
 	keep_drop(&d->sup->keep, name);
 	while (d->vif.nfds)
 		close(d->vif.fd[--d->vif.nfds]);
+	sup_vif_steer_close(d);
 }
 
 void sup_vif_port_deposit(struct sup_dev *d)
 {
+	int fd[ARRAY_LEN(d->vif.fd) + 1];
 	char name[KEEP_NAME_MAX];
+	uint32_t n = d->vif.nfds;
 
 	sup_name_store(name, sup_dev_id(d));
-	if (d->vif.nfds)
-		keep_put(&d->sup->keep, name, d->vif.fd, d->vif.nfds);
+	memcpy(fd, d->vif.fd, n * sizeof(fd[0]));
+	if (d->vif.steer >= 0)
+		fd[n++] = d->vif.steer;
+	if (n)
+		keep_put(&d->sup->keep, name, fd, n);
 }
 
 /* Another vif of ours for which fits(other, d) holds. */
@@ -158,14 +164,18 @@ static int open_tap(struct sup_dev *d, char *err, size_t size)
 {
 	int rc = -ESTALE;
 
+	if (d->vif.nfds)
+		return 0;
 	for (unsigned i = 0; rc == -ESTALE && i < 2; i++) { /* once more if it was given another name just then */
 		struct tap_conf c = conf_of(d, d->conn.nqueues);
 
-		rc = d->vif.nfds ? 0 : make_tap(d, &c, d->vif.fd, err, size);
+		rc = make_tap(d, &c, d->vif.fd, err, size);
 	}
-	if (!rc)
-		d->vif.nfds = d->conn.nqueues;
-	return rc;
+	if (rc)
+		return rc;
+	d->vif.nfds = d->conn.nqueues;
+	sup_vif_steer_open(d);
+	return 0;
 }
 
 /* ---- pair */
@@ -295,10 +305,12 @@ void sup_vif_port_adopt(struct sup_dev *d)
 	if (keep_get(&d->sup->keep, name, d->vif.fd, &n))
 		n = 0;
 	d->vif.nfds = (uint32_t)n;
+	sup_vif_steer_adopt(d);
 	sup_vif_port_found(d);
 	/* Of a tap whose connection has ended, or is another than is remembered. */
-	if (is(d, "tap") && n && n != d->conn.nqueues)
+	if (is(d, "tap") && d->vif.nfds && d->vif.nfds != d->conn.nqueues)
 		close_fds(d);
+	sup_vif_steer(d);
 }
 
 void sup_vif_port_carrier(struct sup_dev *d, bool on)

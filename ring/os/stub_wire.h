@@ -16,7 +16,7 @@
 #define STUB_FD_RECORD 3
 #define STUB_FD_CTL 4
 #define STUB_MAGIC 0x54535542u
-#define STUB_VERSION 3u
+#define STUB_VERSION 4u
 #define STUB_DEVS_MAX 64u
 #define STUB_PATH_MAX 256
 
@@ -51,7 +51,7 @@ struct stub_dev {
 	uint64_t serial;	/* the supervisor's number of this device, echoed in messages */
 	uint32_t poll_us;	/* longest adaptive poll before sleeping; 0: never polls */
 	uint32_t drain_ms, stall_ms; /* of a vif whose guest posts no buffers: so late its packets are dropped, its carrier goes */
-	uint32_t pad;
+	int32_t steer_fd;	/* of a vif: the map by which the guest's mapping moves packets (ring/os/steer.h); -1: it does not */
 	uint64_t rate_bytes, rate_us; /* of a vif: the guest may send so many bytes in so many microseconds; rate_us 0: any */
 	struct stub_port ctrl;	/* of a vif's control ring: queue 0's worker serves it */
 	struct stub_queue q[CONN_QUEUES_MAX];
@@ -96,6 +96,7 @@ enum stub_msg_type {
 	STUB_DRAINED,	/* after DRAIN: all that was taken is answered (or time was up); it exits */
 	STUB_BLANK,	/* blank: ready to be given a record */
 	STUB_CARRIER,	/* of a vif: arg[0] 0: its guest has posted no buffers for stall_ms, 1: it has again */
+	STUB_STEER,	/* of a vif: its guest has a say in which queue a packet comes to, from now on; once in a stub's life */
 	STUB_RESIZED,	/* after RESIZE: arg[0] sectors of 512 that are served from now on; arg[1] errno: why they are the former ones, text */
 	/* supervisor -> stub */
 	STUB_GO = 32,	/* standby: take over. arg[0] bit per device index: own_fault */

@@ -264,6 +264,7 @@ static int open_back(struct net_rig *r, const char *spec, const int *fd, char *e
 	CHECK(sd);
 	make_conn(r, &r->conn);
 	sd->conn = r->conn;
+	sd->steer_fd = -1;
 	snprintf(sd->spec, sizeof(sd->spec), "%s", spec);
 	for (unsigned i = 0; i < CONN_QUEUES_MAX; i++)
 		sd->q[i].net_fd = fd && i < r->nqueues ? fd[i] : -1;

@@ -10,6 +10,7 @@ static int lay_vif(struct stub_dev *d, int fd)
 	d->conn.protocol = CONN_NATIVE;
 	d->conn.ctrl_evtchn = 1;
 	d->ctrl = (struct stub_port){.fd = {fd, -1}, .nfds = 1};
+	d->steer_fd = ++fd;
 	fd++;
 	for (uint32_t k = 0; k < CONN_QUEUES_MAX; k++, fd += 2) {
 		d->conn.q[k].evtchn_rx = 1;

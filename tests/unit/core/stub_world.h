@@ -254,7 +254,7 @@ static inline void device_open(struct world *w, struct device *d, const char *sp
 
 	*d = (struct device){.w = w};
 	count++;
-	d->sd = (struct stub_dev){.kind = STUB_FRESH, .image_fd = -1, .fence_base = ENGINE_FENCE_BASE, .serial = 1000 + count};
+	d->sd = (struct stub_dev){.kind = STUB_FRESH, .image_fd = -1, .steer_fd = -1, .fence_base = ENGINE_FENCE_BASE, .serial = 1000 + count};
 	*c = (struct conn_id){.vm_uuid = {1, 2}, .domid = w->domid, .devid = 51712 + count, .type = CONN_VBD,
 			      .protocol = CONN_NATIVE, .nqueues = nqueues, .ring_pages = 1, .features = CONN_FLUSH, .epoch = count};
 	snprintf(d->sd.spec, sizeof(d->sd.spec), "%s", spec);

@@ -203,6 +203,7 @@ static struct stub_start *good_vif(void)
 		d->q[k].port_rx = (struct stub_port){.fd = {26 + 3 * k, 27 + 3 * k}, .nfds = 2};
 		d->q[k].net_fd = 28 + 3 * k;
 	}
+	d->steer_fd = 32;
 	return s;
 }
 
@@ -214,7 +215,7 @@ static void a_vif_has_more_ports(void **state)
 	(void)state;
 	assert_int_equal(check(s), 0);
 	assert_int_equal(be_record_fds(s, BE_SERVE, &f, err, sizeof(err)), 0);
-	assert_int_equal(f.n, 1 + 2 * 3 + 7 + 2 + 2 * 3);
+	assert_int_equal(f.n, 1 + 2 * 3 + 7 + 2 + 2 * 3 + 1);
 	for (size_t i = 1; i < f.n; i++)
 		assert_int_equal(f.fd[i], 10 + (int)i);
 	REFUSED(s, dev[0].conn.ring_pages, 2, "vif");
@@ -225,6 +226,7 @@ static void a_vif_has_more_ports(void **state)
 	REFUSED(s, dev[0].ctrl.nfds, 3, "port");
 	REFUSED(s, dev[0].q[0].port_rx.nfds, 0, "port");
 	REFUSED(s, dev[0].q[0].net_fd, 2, "netport");
+	REFUSED(s, dev[0].steer_fd, 2, "steering");
 	s->dev[0].q[0].net_fd = s->dev[0].ctrl.fd[1];
 	assert_int_equal(be_record_fds(s, BE_SERVE, &f, err, sizeof(err)), -EINVAL);
 	free(s);
