@@ -22,9 +22,12 @@ static void fill(struct steer_state *s, const struct njrnl_net *n)
 		uint32_t *part = s->part[k];
 
 		part[0] = 0;
-		for (uint32_t bit = 0; bit < 4; bit++) /* of the value: 1, 2, 4, 8 */
-			for (uint32_t v = 1u << bit; v < 2u << bit; v++)
-				part[v] = part[v - (1u << bit)] ^ window(n->key, 4 * k + 3 - bit);
+		for (uint32_t bit = 0; bit < 4; bit++) { /* of the value: 1, 2, 4, 8 */
+			uint32_t at = 1u << bit, w = window(n->key, 4 * k + 3 - bit);
+
+			for (uint32_t v = 0; v < at; v++)
+				part[at + v] = part[v] ^ w;
+		}
 	}
 	s->size = n->mapping_size;
 	for (uint32_t i = 0; i < STEER_MAPPING; i++)
