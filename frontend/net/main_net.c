@@ -29,7 +29,7 @@ static const char usage_text[] =
 	"  verify    sends numbered packets to the vif of --peer and back, checks each; SIGTERM or SIGINT ends it early\n"
 	"Options: --runtime-dir DIR --provider NAME --queues N --rx-buffers N --xdp-headroom BYTES --timeout SECONDS\n"
 	"  --no-sg --no-gso --no-csum --no-split --no-ctrl\n"
-	"of tap: --netns NAME --tap NAME --background --pid-file FILE --reconnect\n"
+	"of tap: --netns NAME --tap NAME --background --pid-file FILE --reconnect --steer\n"
 	"of verify: --peer VM --peer-handle N (0) --seconds N (10) --rate PACKETS/S of a queue (0: all it can) --size BYTES (0: mixed)\n"
 	"  --seed N --one-way --outage-us N (1000)\n";
 
@@ -103,7 +103,7 @@ static int command(const char *name)
 /* ---- options */
 
 enum { O_DOMAIN = 256, O_HANDLE, O_DIR, O_PROVIDER, O_QUEUES, O_BUFFERS, O_XDP, O_TIMEOUT, O_NO_SG, O_NO_GSO, O_NO_CSUM, O_NO_SPLIT,
-       O_NO_CTRL, O_NETNS, O_TAP, O_BACKGROUND, O_RECONNECT, O_PID_FILE, O_PEER, O_PEER_HANDLE, O_SECONDS, O_RATE, O_SIZE, O_SEED, O_ONE_WAY,
+       O_NO_CTRL, O_NETNS, O_TAP, O_BACKGROUND, O_RECONNECT, O_STEER, O_PID_FILE, O_PEER, O_PEER_HANDLE, O_SECONDS, O_RATE, O_SIZE, O_SEED, O_ONE_WAY,
        O_OUTAGE, O_HELP };
 
 static const struct option longs[] = {
@@ -112,7 +112,8 @@ static const struct option longs[] = {
 	{"xdp-headroom", 1, NULL, O_XDP}, {"timeout", 1, NULL, O_TIMEOUT}, {"no-sg", 0, NULL, O_NO_SG},
 	{"no-gso", 0, NULL, O_NO_GSO}, {"no-csum", 0, NULL, O_NO_CSUM}, {"no-split", 0, NULL, O_NO_SPLIT},
 	{"no-ctrl", 0, NULL, O_NO_CTRL}, {"netns", 1, NULL, O_NETNS}, {"tap", 1, NULL, O_TAP},
-	{"background", 0, NULL, O_BACKGROUND}, {"reconnect", 0, NULL, O_RECONNECT}, {"pid-file", 1, NULL, O_PID_FILE}, {"peer", 1, NULL, O_PEER},
+	{"background", 0, NULL, O_BACKGROUND}, {"reconnect", 0, NULL, O_RECONNECT}, {"steer", 0, NULL, O_STEER},
+	{"pid-file", 1, NULL, O_PID_FILE}, {"peer", 1, NULL, O_PEER},
 	{"peer-handle", 1, NULL, O_PEER_HANDLE}, {"seconds", 1, NULL, O_SECONDS}, {"rate", 1, NULL, O_RATE},
 	{"size", 1, NULL, O_SIZE}, {"seed", 1, NULL, O_SEED}, {"one-way", 0, NULL, O_ONE_WAY},
 	{"outage-us", 1, NULL, O_OUTAGE}, {"help", 0, NULL, O_HELP}, {NULL, 0, NULL, 0},
@@ -137,7 +138,8 @@ static bool set_text(int o, const char *arg)
 	} plain[] = {
 		{O_DOMAIN, &opt.open.domain, NULL}, {O_DIR, &opt.open.runtime_dir, NULL}, {O_PROVIDER, &opt.open.provider, NULL},
 		{O_NETNS, &opt.tap.netns, NULL}, {O_TAP, &opt.tap.name, NULL}, {O_PID_FILE, &opt.tap.pid_file, NULL}, {O_PEER, &opt.peer, NULL},
-		{O_BACKGROUND, NULL, &opt.tap.background}, {O_RECONNECT, NULL, &opt.tap.reconnect}, {O_NO_SG, NULL, &opt.open.no_sg}, {O_NO_GSO, NULL, &opt.open.no_gso},
+		{O_BACKGROUND, NULL, &opt.tap.background}, {O_RECONNECT, NULL, &opt.tap.reconnect},
+		{O_STEER, NULL, &opt.tap.steer}, {O_NO_SG, NULL, &opt.open.no_sg}, {O_NO_GSO, NULL, &opt.open.no_gso},
 		{O_NO_CSUM, NULL, &opt.open.no_csum}, {O_NO_SPLIT, NULL, &opt.open.no_split}, {O_NO_CTRL, NULL, &opt.open.no_ctrl},
 		{O_ONE_WAY, NULL, &opt.verify.one_way},
 	};

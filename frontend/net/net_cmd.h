@@ -15,9 +15,13 @@ struct net_tap_opts {
 	const char *netns, *name, *pid_file;
 	bool background; /* returns when the tap is there: in a child */
 	bool reconnect;	 /* the backend's end is not the tap's */
+	bool steer;	 /* net_cmd_steer(), to queue 0; with each SIGUSR2 to the next one */
 };
 /* Connects, makes the tap, and carries packets until SIGTERM or SIGINT, or the device's end. */
 int net_cmd_tap(const struct netfront_open *open, const struct net_tap_opts *o);
+
+/* Asks the backend, by hash mapping, to bring all IP packets to that queue. 0 or negative errno, with a line. */
+int net_cmd_steer(struct netfront *f, unsigned queue);
 
 /* Says the line on stderr; NET_EXIT_FAILED. */
 int net_cmd_failed(const char *line);

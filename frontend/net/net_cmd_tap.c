@@ -20,6 +20,7 @@ static void tell_counters(struct netfront *f, const struct net_pump *b)
 
 	for (unsigned i = 0; netfront_get_queue(f, i); i++) {
 		netfront_get_stats(netfront_get_queue(f, i), &s);
+		fprintf(stderr, "queue %u: rx_packets: %llu\n", i, (unsigned long long)s.rx_packets);
 		sum.tx_packets += s.tx_packets;
 		sum.tx_bytes += s.tx_bytes;
 		sum.tx_errors += s.tx_errors;
@@ -42,16 +43,20 @@ static void block_signals(sigset_t *set)
 	sigaddset(set, SIGTERM);
 	sigaddset(set, SIGINT);
 	sigaddset(set, SIGUSR1);
+	sigaddset(set, SIGUSR2);
 	pthread_sigmask(SIG_BLOCK, set, NULL);
 }
 
 /* Until a signal, or the device's end: -ESHUTDOWN, or another exit status. */
-static int carry(struct netfront *f, const struct net_tap *t, const struct net_pump *b, const sigset_t *set)
+static int carry(struct netfront *f, const struct net_tap *t, const struct net_pump *b, const sigset_t *set, bool steer)
 {
 	const struct timespec look = {.tv_nsec = LOOK_NS};
+	unsigned queue = 0;
 	bool link = true;
 	int sig;
 
+	if (steer)
+		net_cmd_steer(f, queue);
 	while (!net_pump_ended(b)) {
 		if (netfront_carrier(f) != link) {
 			link = !link;
@@ -62,19 +67,21 @@ static int carry(struct netfront *f, const struct net_tap *t, const struct net_p
 			return EXIT_DONE;
 		if (sig == SIGUSR1)
 			tell_counters(f, b);
+		if (sig == SIGUSR2 && steer)
+			net_cmd_steer(f, ++queue % t->queues);
 	}
 	return net_pump_ended(b) == -ESHUTDOWN ? -ESHUTDOWN : net_cmd_failed("the backend broke the protocol");
 }
 
 /* From the tap's beginning, or a new connection, to its end, as carry(). */
-static int serve(struct netfront *f, const struct net_tap *t, const sigset_t *set)
+static int serve(struct netfront *f, const struct net_tap *t, const sigset_t *set, bool steer)
 {
 	struct net_pump *b = NULL;
 	int rc = net_pump_start(f, t, &b);
 
 	if (rc)
 		return net_cmd_failed(err_str(rc));
-	rc = carry(f, t, b, set);
+	rc = carry(f, t, b, set, steer);
 	net_pump_stop(b);
 	return rc;
 }
@@ -167,12 +174,12 @@ static int run(const struct netfront_open *open, const struct net_tap_opts *o, s
 		rc = net_cmd_failed(err_str(rc));
 	} else {
 		say_ready(&t, ready);
-		rc = serve(*f, &t, set);
+		rc = serve(*f, &t, set, o->steer);
 	}
 	while (rc == -ESHUTDOWN && o->reconnect) {
 		rc = connect_again(open, f, &t, set);
 		if (!rc && *f)
-			rc = serve(*f, &t, set);
+			rc = serve(*f, &t, set, o->steer);
 	}
 	if (rc == -ESHUTDOWN)
 		rc = net_cmd_failed("the backend has closed the vif");

@@ -158,6 +158,8 @@ void nc_guest_end(struct nc_world *w);
 void nc_port_open(struct nc_world *w);
 void nc_port_step(struct nc_world *w);
 bool nc_port_event(const struct nc_queue *q);
+/* What a host would steer by; new for each stub. */
+extern struct steer_map nc_steer;
 
 /* ncrash_frame.c: the frame of a packet; its length. dir: 0 the guest's, 1 for it. */
 uint32_t nc_frame(uint8_t *f, unsigned dir, unsigned queue, unsigned number, const struct nc_pkt *p);

@@ -546,6 +546,19 @@ bool nc_guest_done(const struct nc_world *w)
 	return w->heard == w->nmsgs;
 }
 
+/* Where the kernel would read it. */
+static void check_steering(struct nc_world *w)
+{
+	const struct steer_state *s = &nc_steer.state[nc_steer.now % 2];
+	uint32_t types = w->net.hash_alg ? w->net.hash_flags : 0;
+	bool same = s->types == types && (!types || s->size == w->net.mapping_size);
+
+	for (uint32_t i = 0; types && same && i < s->size; i++)
+		same = s->mapping[i] == w->net.mapping[i];
+	if (!same)
+		nc_violation(w, "STEER", "the queue of a packet is not chosen by what was said");
+}
+
 void nc_guest_end(struct nc_world *w)
 {
 	const struct njrnl_net *n = &w->cur.back->net;
@@ -561,4 +574,5 @@ void nc_guest_end(struct nc_world *w)
 	    n->mapping_size != w->net.mapping_size || memcmp(n->key, w->net.key, sizeof(n->key)) != 0 ||
 	    memcmp(n->mapping, w->net.mapping, sizeof(n->mapping)) != 0)
 		nc_violation(w, "CTRL", "what was said does not hold");
+	check_steering(w);
 }

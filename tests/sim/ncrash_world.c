@@ -141,14 +141,18 @@ static void open_stub(struct nc_world *w, struct be_prepare *p)
 	p->ctrl_port = s->ctrl = adopt(w, w->sup_ctrl);
 }
 
+struct steer_map nc_steer;
+
 static void start(struct nc_world *w)
 {
-	const struct netback_options o = {.netport = &w->netport, .entries = w->wl->nr};
+	const struct netback_options o = {.netport = &w->netport, .entries = w->wl->nr, .steer = &nc_steer};
 	struct be_prepare p;
 	struct be_started s;
 	int rc;
 
 	open_stub(w, &p);
+	/* One that was just made: each stub must write into it what holds. */
+	nc_steer.now = nc_steer.state[0].types = nc_steer.state[1].types = 0;
 	CHECK(netback_prepare(&p, &o, &w->cur.back) == 0);
 	w->inside = true;
 	nc_point(); /* made, and not yet told to begin */

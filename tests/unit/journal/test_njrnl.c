@@ -168,6 +168,28 @@ static void test_order(void **state UNUSED)
 
 /* ---- flips */
 
+/* A store that a former life was made to do has put there what is no queue: no successor believes it. */
+static void test_no_such_queue(void **state UNUSED)
+{
+	struct njrnl_net net;
+
+	r.net.mapping_size = 3;
+	for (uint32_t i = 0; i < NJRNL_MAPPING; i++) {
+		r.net.mapping[i] = r.conn.nqueues - 1;
+		njrnl_net_set(&r.j, &r.net);
+		assert_int_equal(njrnl_net_get(&r.j, &net), 0);
+		r.net.mapping[i] = i % 2 ? r.conn.nqueues : UINT32_MAX;
+		njrnl_net_set(&r.j, &r.net);
+		assert_int_equal(njrnl_net_get(&r.j, &net), -EBADMSG);
+		r.net.mapping[i] = 0;
+	}
+	memset(r.net.mapping, 0, sizeof(r.net.mapping));
+	r.net.mapping_size = NJRNL_MAPPING + 1;
+	njrnl_net_set(&r.j, &r.net);
+	assert_int_equal(njrnl_net_get(&r.j, &net), -EBADMSG);
+	r.net.mapping_size = 0;
+}
+
 static void flip(void *at, unsigned bit) { ((uint8_t *)at)[bit / 8] ^= (uint8_t)(1u << bit % 8); }
 
 /* All that a resume looks at. */
@@ -293,7 +315,7 @@ int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		T(test_what_a_death_left), T(test_a_fresh_one), T(test_numbers_go_on), T(test_order), T(test_buffers), T(test_entries),
-		T(test_queue_words), T(test_what_was_said), T(test_header),
+		T(test_queue_words), T(test_what_was_said), T(test_no_such_queue), T(test_header),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, teardown);
