@@ -68,6 +68,8 @@ static void put_map(uint64_t *prog, size_t n, int map)
 	}
 }
 
+#define TRIES 10 /* the kernel gives up looking at a program when a signal, or what it takes for one, waits for this process */
+
 int steer_load(int map)
 {
 	uint64_t prog[ARRAY_LEN(steer_prog)];
@@ -76,10 +78,13 @@ int steer_load(int map)
 			    .insns = address(prog),
 			    .license = address(""),
 			    .prog_name = "bulkhead_steer"};
+	int rc = -EAGAIN;
 
 	memcpy(prog, steer_prog, sizeof(prog));
 	put_map(prog, ARRAY_LEN(prog), map);
-	return call(BPF_PROG_LOAD, &a);
+	for (unsigned i = 0; rc == -EAGAIN && i < TRIES; i++)
+		rc = call(BPF_PROG_LOAD, &a);
+	return rc;
 }
 
 int steer_attach(int tap, int map)
