@@ -42,7 +42,7 @@ void net_steer(struct netback *b)
 
 	if (!m)
 		return;
-	s = &m->state[(m->now + 1) % 2];
+	s = &m->state[(m->now + 1) % STEER_STATES];
 	if (on)
 		fill(s, &b->net);
 	s->types = on ? b->net.hash_flags : 0;

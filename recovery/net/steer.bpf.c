@@ -10,7 +10,6 @@
 
 #define ALWAYS_INLINE static inline __attribute__((always_inline))
 
-#define TRIES 4 /* a guest that changes its mapping without end does not keep the kernel here */
 #define VLAN_TAGS_MAX 2
 #define IPV6_EXTENSIONS_MAX 7
 #define TCP 6
@@ -20,7 +19,6 @@ static long (*const load_bytes)(const void *skb, uint32_t off, void *to, uint32_
 
 struct tuple {
 	uint8_t b[STEER_TUPLE]; /* addresses, ports */
-	uint32_t addrs;		/* bytes; 0: this is no IP */
 	uint32_t types;		/* those that it has (enum steer_type) */
 	uint32_t spread;	/* by this it is spread where the guest has no say */
 };
@@ -67,7 +65,6 @@ ALWAYS_INLINE void look_ipv4(const struct __sk_buff *skb, uint32_t at, struct tu
 	if (hdr < 20 || be16(ip + 2) < hdr)
 		return;
 	__builtin_memcpy(t->b, ip + 12, 8);
-	t->addrs = 8;
 	t->types = STEER_IPV4;
 	if (!(be16(ip + 6) & 0x3fff))
 		look_l4(skb, at + hdr, ip[9], STEER_IPV4_TCP, t);
@@ -82,7 +79,6 @@ ALWAYS_INLINE void look_ipv6(const struct __sk_buff *skb, uint32_t at, struct tu
 	if (!load(skb, at, ip, sizeof(ip)) || ip[0] >> 4 != 6 || !be16(ip + 4))
 		return;
 	__builtin_memcpy(t->b, ip + 8, 32);
-	t->addrs = 32;
 	t->types = STEER_IPV6;
 	next = ip[6];
 	at += sizeof(ip);
@@ -116,32 +112,43 @@ ALWAYS_INLINE void look(const struct __sk_buff *skb, struct tuple *t)
 	t->spread = (t->spread >> 16) ^ t->spread;
 }
 
+/* By constant bounds: the kernel looks at each way through the program before it takes it. */
+ALWAYS_INLINE uint32_t hash_of(volatile const struct steer_state *s, const struct tuple *t, uint32_t from, uint32_t end)
+{
+	uint32_t hash = 0;
+
+#pragma nounroll
+	for (uint32_t i = from; i < end; i++)
+		hash ^= s->part[2 * i][t->b[i] >> 4] ^ s->part[2 * i + 1][t->b[i] & 15];
+	return hash;
+}
+
 ALWAYS_INLINE uint32_t queue_by(volatile const struct steer_state *s, const struct tuple *t)
 {
-	uint32_t types = s->types & t->types, size = s->size, len = t->addrs, hash = 0;
+	uint32_t types = s->types & t->types, size = s->size, hash;
 
-	if (types & (STEER_IPV4_TCP | STEER_IPV6_TCP))
-		len += 4;
-	else if (!types)
+	if (!types)
 		return t->spread;
-	for (uint32_t i = 0; i < STEER_TUPLE && i < len; i++)
-		hash ^= s->part[2 * i][t->b[i] >> 4] ^ s->part[2 * i + 1][t->b[i] & 15];
+	if (types & (STEER_IPV4 | STEER_IPV4_TCP)) {
+		hash = hash_of(s, t, 0, 8);
+		if (types & STEER_IPV4_TCP)
+			hash ^= hash_of(s, t, 8, 12);
+	} else {
+		hash = hash_of(s, t, 0, 32);
+		if (types & STEER_IPV6_TCP)
+			hash ^= hash_of(s, t, 32, 36);
+	}
 	return size ? s->mapping[hash % size % STEER_MAPPING] : hash;
 }
 
 __attribute__((section("program"))) uint32_t steer(struct __sk_buff *skb)
 {
 	volatile const struct steer_map *m = the_map();
+	uint32_t now, queue;
 	struct tuple t = {0};
-	uint32_t queue = 0;
 
 	look(skb, &t);
-	for (int i = 0; i < TRIES; i++) {
-		uint32_t now = m->now;
-
-		queue = queue_by(&m->state[now % 2], &t);
-		if (m->now == now)
-			break;
-	}
-	return queue;
+	now = m->now;
+	queue = queue_by(&m->state[now % STEER_STATES], &t);
+	return m->now - now < STEER_STATES - 1 ? queue : t.spread;
 }

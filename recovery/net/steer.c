@@ -49,7 +49,7 @@ bool steer_in_use(int map)
 	uint32_t key = 0;
 	struct steer_map *m = malloc(sizeof(*m));
 	union bpf_attr a = {.map_fd = (uint32_t)map, .key = address(&key), .value = address(m)};
-	bool used = m && call(BPF_MAP_LOOKUP_ELEM, &a) == 0 && m->state[m->now % 2].types != 0;
+	bool used = m && call(BPF_MAP_LOOKUP_ELEM, &a) == 0 && m->state[m->now % STEER_STATES].types != 0;
 
 	free(m);
 	return used;

@@ -1,9 +1,9 @@
 /* steer.h - the memory by which the packets that come to a tap find their queue: who writes it (backend/port/port_steer.c, in the stub),
  * and who reads it (recovery/net/steer.bpf.c, in the kernel). recovery/net/steer.h makes it.
  *
- * It is the one entry of a BPF map that can be mapped into memory: a write to it is a store, not a system call. Whoever writes fills
- * the state that does not hold and then counts `now` up; who reads looks at `now` again afterwards, and reads once more if it has moved.
- * So it is whole at any instant, also when who writes has died in the middle.
+ * It is the one entry of a BPF map that can be mapped into memory: a write to it is a store, not a system call. There are several states
+ * by turns: whoever writes fills the next one and then counts `now` up; who reads looks at `now` again afterwards, and does not believe
+ * what it has read if that state's turn to be written may have come. So it is whole at any instant, also when who writes has died.
  * Trust: the guest's stub may write anything; at worst packets of its own tap go to another of its own queues.
  */
 #ifndef BULKHEAD_RING_OS_STEER_H
@@ -26,10 +26,11 @@ struct steer_state {
 	uint8_t mapping[STEER_MAPPING]; /* queues */
 };
 
+#define STEER_STATES 4u /* a power of two */
 struct steer_map {
-	uint32_t now; /* counts the changes: state[now % 2] holds */
+	uint32_t now; /* counts the changes: state[now % STEER_STATES] holds */
 	uint32_t pad;
-	struct steer_state state[2];
+	struct steer_state state[STEER_STATES];
 };
 
 #define STEER_PLACE 0x5354454552ull /* in the program, where the map belongs */

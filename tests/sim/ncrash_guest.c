@@ -549,7 +549,7 @@ bool nc_guest_done(const struct nc_world *w)
 /* Where the kernel would read it. */
 static void check_steering(struct nc_world *w)
 {
-	const struct steer_state *s = &nc_steer.state[nc_steer.now % 2];
+	const struct steer_state *s = &nc_steer.state[nc_steer.now % STEER_STATES];
 	uint32_t types = w->net.hash_alg ? w->net.hash_flags : 0;
 	bool same = s->types == types && (!types || s->size == w->net.mapping_size);
 

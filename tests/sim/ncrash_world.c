@@ -152,7 +152,7 @@ static void start(struct nc_world *w)
 
 	open_stub(w, &p);
 	/* One that was just made: each stub must write into it what holds. */
-	nc_steer.now = nc_steer.state[0].types = nc_steer.state[1].types = 0;
+	nc_steer.now = nc_steer.state[0].types = 0;
 	CHECK(netback_prepare(&p, &o, &w->cur.back) == 0);
 	w->inside = true;
 	nc_point(); /* made, and not yet told to begin */
