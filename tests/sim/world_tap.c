@@ -142,6 +142,8 @@ ssize_t os_tap_write(struct os_file *f, const void *buf, size_t n) { return worl
 int __wrap_ioctl(int fd, unsigned long request, ...);
 int __real_ioctl(int fd, unsigned long request, ...);
 int __wrap_socket(int domain, int type, int protocol);
+int __wrap_steer_map(void);
+bool __wrap_steer_is_map(int fd);
 int __real_socket(int domain, int type, int protocol);
 unsigned __wrap_if_nametoindex(const char *name);
 char *__wrap_if_indextoname(unsigned index, char *name);
@@ -222,6 +224,10 @@ int __wrap_ioctl(int fd, unsigned long request, ...)
 		return 0;
 	return fail(ENODEV);
 }
+
+/* A kernel without BPF. */
+int __wrap_steer_map(void) { return -ENOSYS; }
+bool __wrap_steer_is_map(int fd UNUSED) { return false; }
 
 int __wrap_socket(int domain, int type, int protocol)
 {
