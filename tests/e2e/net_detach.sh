@@ -1,6 +1,6 @@
 #!/bin/bash
-# What fails to be detached from the host's network is tried again, and by the next supervisor: bulkhead-vif hangs once, until its deadline, fails,
-# fails as long as its supervisor lives; each time nothing is left in the end, and the log says so.
+# What fails to be detached from the host's network is tried again, and by the next supervisor: bulkhead-vif is killed as at its deadline (HANG=hang: really
+# hangs until then), fails, fails as long as its supervisor lives; each time nothing is left in the end, and the log says so.
 # In a network of its own, whose /sys is seen as well.
 # shellcheck disable=SC2016 # the inner shell expands it
 [ -n "${OWN_NET:-}" ] || [ "$(id -u)" != 0 ] || exec env OWN_NET=1 unshare -nm sh -c 'mount -t sysfs sys /sys && exec "$0"' "$0"
@@ -21,6 +21,7 @@ if [[ " \$* " = *" detach "* ]]; then
 	sed -i 1d "$T/how"
 	case \$how in
 	hang) exec sleep 60 ;;
+	die) kill -9 \$\$ ;; # as at its deadline, which is 8 s off
 	fail) exit 111 ;;
 	esac
 fi
@@ -44,9 +45,9 @@ detach() { # HOW... : and the first of it has been
 }
 
 attach
-detach hang
+detach "${HANG:-die}"
 wait_for 30 "second try" logged 'vif1.0 could not be detached.*killed' 1
-wait_for 10 "end after a hang" detached
+wait_for 10 "end after a death" detached
 attach
 detach fail fail
 wait_for 10 "third try" logged 'vif1.0 could not be detached.*see the log' 2
