@@ -35,7 +35,7 @@ WORLD_WRAP := pthread_create pthread_join pthread_mutex_lock pthread_sigmask epo
 	fstat mmap recv __recv_chk send sendmsg socketpair accept4 getsockopt setsockopt kill pidfd_send_signal waitid getpid \
 	nanosleep sysconf prctl image_size engine_open engine_probe blkback_start close \
 	sup_dev_has_procs sup_group_go sup_proc_start hv_domain_state sup_lost sup_fsm xsc_watches_up keep_get policy_died sup_proc_kill health_step \
-	ioctl socket if_nametoindex if_indextoname pidfd_open net_lock tap_remove njrnl_net_get sup_proc_tell steer_map \
+	ioctl socket if_nametoindex if_indextoname pidfd_open net_lock tap_remove sup_vif_leave njrnl_net_get sup_proc_tell steer_map \
 	steer_is_map
 $(WORLD): $(B)/hook/tests/sim/test_world_sim.o $(WORLD_OBJS) $(foreach m,$(MODULES),$(call objs,$(m),$(B)/hook))
 	@mkdir -p $(@D)

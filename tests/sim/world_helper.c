@@ -1,9 +1,11 @@
-/* bulkhead-vif on the simulated host: it attaches a tap, or undoes that, takes its time, and may die. */
+/* bulkhead-vif on the simulated host: it attaches a tap, or undoes that, takes its time, and may fail or die. What it is about to do stands
+ * in a record before, as a file, until it is undone. */
 #include "tests/sim/world_net.h"
 
 #include "ring/base/err.h"
 
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
 
@@ -33,11 +35,21 @@ void world_helper_orphaned(const struct os_proc *super)
 int world_helper_main(void *argv)
 {
 	char *const *arg = words(argv);
-	bool on = strcmp(arg[0], "attach") == 0;
+	bool on = strcmp(arg[0], "attach") == 0, fails = world->faults && world_chance(10);
+	struct os_inode *record;
+	char path[64];
 
+	snprintf(path, sizeof(path), WORLD_DIR "/net/%s", arg[1]);
+	if (on && !os_inode_find(path))
+		os_inode_new(path);
 	for (unsigned k = 0; k < STEPS; k++) {
 		os_point(69, OS_CALL_NS);
 		os_wait(NULL, NULL, os.now + crash_below(&os.rng, STEP_NS));
 	}
-	return world_tap_attach(arg[1], on) && on ? EXIT_TEMPORARY : EXIT_DONE;
+	if (fails || (world_tap_attach(arg[1], on) && on))
+		return EXIT_TEMPORARY;
+	record = os_inode_find(path);
+	if (!on && record)
+		record->path[0] = '\0';
+	return EXIT_DONE;
 }

@@ -30,6 +30,7 @@ const char *const world_mutant_name[WORLD_MUTANTS] = {
 	[WORLD_FORGOTTEN] = "what a store has forgotten is not put back",
 	[WORLD_TAP_LOST] = "a successor does not know the taps' queues of its predecessor",
 	[WORLD_TAP_STAYS] = "taps stay behind",
+	[WORLD_STAYS_ATTACHED] = "what attached a tap is not undone",
 	[WORLD_SAID_LOST] = "a stub's successor does not know the hash's mapping",
 	[WORLD_GROUPS_TOLD] = "stubs are told the contrary of whether the list of groups counts",
 };
@@ -139,6 +140,12 @@ MUTE(void, sup_lost, struct sup_dev *d)
 /* ---- vifs */
 
 MUTE(int, tap_remove, const char *name) { return world_mutant == WORLD_TAP_STAYS ? 0 : __real_tap_remove(name); }
+
+MUTE(void, sup_vif_leave, struct sup *s, const char *tap)
+{
+	if (world_mutant != WORLD_STAYS_ATTACHED)
+		__real_sup_vif_leave(s, tap);
+}
 
 MUTE(int, njrnl_net_get, const struct njrnl *j, struct njrnl_net *out)
 {

@@ -388,7 +388,7 @@ static void plan(void)
 		     (chance(25) ? FAULT_SUSPEND : 0);
 	world->budget[OS_STUB] = crash_below(&os.rng, 14);
 	world->budget[OS_PROBE] = crash_below(&os.rng, 2);
-	world->budget[OS_HELPER] = world->budget[OS_PROBE];
+	world->budget[OS_HELPER] = 2 * world->budget[OS_PROBE];
 	world->budget[OS_SUPER] = chance(50) ? crash_below(&os.rng, 4) : 0;
 	world->budget[OS_STORE] = chance(40) ? crash_below(&os.rng, 3) : 0;
 	world->budget[OS_GUEST] = chance(25) ? crash_below(&os.rng, 3) : 0;
@@ -484,7 +484,7 @@ static bool nothing_left(void)
 	struct hv_usage u = sim_hv_total(world->sim);
 
 	return !stubs_alive() && !u.mapped && !u.granted && !u.ports && !os_inodes_below(WORLD_DIR "/journals") &&
-	       !os_inodes_below(WORLD_DIR "/devs") && !world_taps();
+	       !os_inodes_below(WORLD_DIR "/devs") && !os_inodes_below(WORLD_DIR "/net") && !world_taps();
 }
 
 static void stuck(const char *what)
