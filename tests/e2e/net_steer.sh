@@ -91,10 +91,11 @@ net_front_end A
 # A host that refuses it.
 [ "$(cat /proc/sys/kernel/unprivileged_bpf_disabled 2>/dev/null || echo 0)" != 0 ] || { echo "BPF for everybody here: refusal not tried" && exit; }
 world_down
+export BULKHEAD_RUNTIME_DIR=$T/other
 setpriv --bounding-set=-bpf,-sys_admin --inh-caps=-bpf,-sys_admin "$BUILD/bin/bulkhead" start --provider local >"$T/start" 2>&1 ||
 	fail "start without the right to BPF: $(cat "$T/start")"
 bh create B >/dev/null || fail "create"
-bh attach B vif "mac=00:16:3e:00:00:02,vifname=$TAP" >"$T/said" || fail "attach: $(cat "$T/said")"
+bh attach B vif "mac=00:16:3e:00:00:02,vifname=$NS-u" >"$T/said" || fail "attach: $(cat "$T/said")"
 ip netns add "${NS}B" || fail "a namespace for B"
 at_exit "ip netns del ${NS}B"
 net_front B --queues 2 --steer
@@ -102,5 +103,5 @@ at_exit "net_front_end B"
 wait_for 10 "state up" state_is B vif0 up
 [ "$(field B vif0 net.steering)" = refused ] || fail "refusal is not said: $(field B vif0 net.steering)"
 bh status | grep -q 'no BPF' || fail "refusal is not said in status"
-[ "$(grep -c 'BPF is refused' "$T/run/log")" = 1 ] || fail "refusal is not said once in the log"
+[ "$(grep -c 'BPF is refused' "$BULKHEAD_RUNTIME_DIR/log")" = 1 ] || fail "refusal is not said once in the log"
 echo ok
