@@ -370,7 +370,7 @@ void world_net_state(struct world_dev *d)
 {
 	struct world_vif *v = d->vif;
 	struct os_inode *i = os_inode_find(v->journal);
-	struct njrnl j = {0};
+	struct njrnl j = {.nqueues = d->nqueues};
 	struct njrnl_net is, want = v->net;
 
 	if (!d->connected || v->said != v->heard || !v->journal[0] || !i || i->size <= 2 * JRNL_PAGE)
