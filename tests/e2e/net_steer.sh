@@ -15,7 +15,7 @@ counted() {
 	local n
 	n=$(grep -c '^rx_drops' "$T/front.log")
 	kill -USR1 "$(cat "$T/A.front")"
-	wait_for 5 "counters" sh -c "[ \$(grep -c '^rx_drops' '$T/front.log') -gt $n ]"
+	wait_for 10 "counters" sh -c "[ \$(grep -c '^rx_drops' '$T/front.log') -gt $n ]"
 	COUNT=()
 	for n in 0 1; do COUNT[n]=$(grep "^queue $n: rx_packets:" "$T/front.log" | tail -n 1 | grep -o '[0-9]*$'); done
 }
@@ -34,7 +34,7 @@ all_to() { # QUEUE WHEN
 # The frontend says nothing when it has done it: it is done when a packet comes there.
 next() { # QUEUE WHEN
 	kill -USR2 "$(cat "$T/A.front")"
-	wait_for 5 "a packet in queue $1, $2" comes_to "$1"
+	wait_for 10 "a packet in queue $1, $2" comes_to "$1"
 	all_to "$1" "$2"
 }
 comes_to() {
@@ -54,7 +54,7 @@ kill_stub() {
 	local pid
 	pid=$(field A vif0 pid)
 	kill -9 "$pid"
-	wait_for 5 "successor" sh -c "[ \$('$BUILD/bin/bulkhead' status A vif0 --json | jq '.[0] | select(.state == \"up\") | .pid') != $pid ]"
+	wait_for 10 "successor" sh -c "[ \$('$BUILD/bin/bulkhead' status A vif0 --json | jq '.[0] | select(.state == \"up\") | .pid') != $pid ]"
 }
 kill_supervisor() {
 	local pid
@@ -66,14 +66,14 @@ kill_supervisor() {
 
 net_guest A 1 "vifname=$TAP" --queues 2 --steer
 host
-wait_for 5 "the guest's mapping" steering guest
+wait_for 10 "the guest's mapping" steering guest
 all_to 0 "at first"
 next 1 "moved"
 kill_stub
 all_to 1 "its stub killed"
 next 0 "moved by the successor"
 kill_supervisor
-wait_for 5 "the guest's mapping, after a death of the supervisor" steering guest
+wait_for 10 "the guest's mapping, after a death of the supervisor" steering guest
 all_to 0 "the supervisor killed"
 next 1 "moved after that"
 kill_stub
