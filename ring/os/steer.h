@@ -1,4 +1,4 @@
-/* steer.h - the memory by which the packets that come to a tap find their queue: who writes it (backend/port/port_steer.c, in the stub),
+/* steer.h - the memory by which the packets that come to a tap find their queue: who writes it (backend/net/netback_steer.c, in the stub),
  * and who reads it (recovery/net/steer.bpf.c, in the kernel). recovery/net/steer.h makes it.
  *
  * It is the one entry of a BPF map that can be mapped into memory: a write to it is a store, not a system call. There are several states
