@@ -2,6 +2,7 @@
  * SEED= says where the random ones begin. Without the right to load programs it is skipped. */
 #include "backend/net/netback_priv.h"
 #include "recovery/net/steer.h"
+#include "tests/unit/proto/rss.h"
 
 #include <errno.h>
 #include <linux/bpf.h>
@@ -16,15 +17,11 @@
 #include <time.h>
 #include <unistd.h>
 
-#include <arpa/inet.h>
 #include <cmocka.h>
 
 #define RANDOM_FRAMES 20000
 #define RACES 20000
 
-static const uint8_t key[40] = {0x6d, 0x5a, 0x56, 0xda, 0x25, 0x5b, 0x0e, 0xc2, 0x41, 0x67, 0x25, 0x3d, 0x43, 0xa3,
-				0x8f, 0xb0, 0xd0, 0xca, 0x2b, 0xcb, 0xae, 0x7b, 0x30, 0xb4, 0x77, 0xcb, 0x2d, 0xa3,
-				0x80, 0x30, 0xf2, 0x0c, 0x6a, 0x42, 0xb7, 0x3b, 0xbe, 0xac, 0x01, 0xfa};
 static int map = -1, prog = -1;
 static struct netback back; /* only what net_steer() looks at */
 static unsigned said;
@@ -76,63 +73,25 @@ static void hash_with(const uint8_t *k, uint32_t flags, uint32_t size)
 
 static uint32_t make(const char *src, uint16_t sport, const char *dst, uint16_t dport)
 {
-	bool v6 = strchr(src, ':');
-	uint32_t l4 = v6 ? 54 : 34, len = l4 + 20;
-
-	memset(f, 0, len);
-	f[12] = v6 ? 0x86 : 0x08;
-	f[13] = v6 ? 0xdd : 0x00;
-	if (v6) {
-		f[14] = 0x60;
-		f[19] = 20;
-		f[20] = NETIF_TCP;
-		inet_pton(AF_INET6, src, f + 22);
-		inet_pton(AF_INET6, dst, f + 38);
-	} else {
-		f[14] = 0x45;
-		f[17] = 40;
-		f[23] = NETIF_TCP;
-		inet_pton(AF_INET, src, f + 26);
-		inet_pton(AF_INET, dst, f + 30);
-	}
-	f[l4] = (uint8_t)(sport >> 8);
-	f[l4 + 1] = (uint8_t)sport;
-	f[l4 + 2] = (uint8_t)(dport >> 8);
-	f[l4 + 3] = (uint8_t)dport;
-	f[l4 + 12] = 0x50;
-	return len;
+	return rss_frame(f, src, sport, dst, dport, NETIF_TCP, 0);
 }
 
-/* Microsoft's, as in test_netif_frame. */
 static void test_vectors(void **state)
 {
-	static const struct {
-		const char *dst;
-		uint16_t dport;
-		const char *src;
-		uint16_t sport;
-		uint32_t alone, tcp;
-	} v[] = {
-		{"161.142.100.80", 1766, "66.9.149.187", 2794, 0x323e8fc2, 0x51ccc178},
-		{"65.69.140.83", 4739, "199.92.111.2", 14230, 0xd718262a, 0xc626b0ea},
-		{"202.188.127.2", 1303, "153.39.163.191", 44251, 0x5d1809c5, 0x10e828a2},
-		{"3ffe:2501:200:3::1", 1766, "3ffe:2501:200:1fff::7", 2794, 0x2cc18cd5, 0x40207d3d},
-		{"fe80::200:f8ff:fe21:67cf", 38024, "3ffe:1900:4545:3:200:f8ff:fe21:67cf", 44251, 0x4b61e985, 0x02d1feef},
-	};
-
 	(void)state;
 	needs_bpf();
-	for (size_t i = 0; i < ARRAY_LEN(v); i++) {
-		uint32_t len = make(v[i].src, v[i].sport, v[i].dst, v[i].dport);
+	for (size_t i = 0; i < ARRAY_LEN(rss_vectors); i++) {
+		const struct rss_vector *v = &rss_vectors[i];
+		uint32_t len = make(v->src, v->sport, v->dst, v->dport);
 
-		hash_with(key, NETIF_HASH_FLAGS, 0);
+		hash_with(rss_key, NETIF_HASH_FLAGS, 0);
 		net_steer(&back);
-		assert_int_equal(queue_of(len), v[i].tcp);
-		hash_with(key, STEER_IPV4 | STEER_IPV6, 0);
+		assert_int_equal(queue_of(len), v->tcp);
+		hash_with(rss_key, STEER_IPV4 | STEER_IPV6, 0);
 		net_steer(&back);
-		assert_int_equal(queue_of(len), v[i].alone);
-		hash_with(key, NETIF_HASH_FLAGS, 3);
-		back.net.mapping[v[i].tcp % 3] = 5;
+		assert_int_equal(queue_of(len), v->alone);
+		hash_with(rss_key, NETIF_HASH_FLAGS, 3);
+		back.net.mapping[v->tcp % 3] = 5;
 		net_steer(&back);
 		assert_int_equal(queue_of(len), 5);
 	}
@@ -271,7 +230,7 @@ static void *change(void *arg)
 	for (unsigned i = 0; !load_relaxed(&over); i++) {
 		bool first = i / STEER_STATES % 2;
 
-		hash_with(first ? key : other_key, NETIF_HASH_FLAGS, NJRNL_MAPPING);
+		hash_with(first ? rss_key : other_key, NETIF_HASH_FLAGS, NJRNL_MAPPING);
 		for (unsigned m = 0; m < NJRNL_MAPPING; m++)
 			back.net.mapping[m] = 7;
 		back.net.mapping[first ? by_key : by_other] = first ? 1 : 2;
@@ -290,8 +249,8 @@ static void test_never_half(void **state)
 	needs_bpf();
 	pin(0);
 	for (unsigned i = 0; i < NJRNL_KEY; i++)
-		other_key[i] = (uint8_t)~key[NJRNL_KEY - 1 - i];
-	netif_frame_hash(f, len, NETIF_HASH_FLAGS, key, NJRNL_KEY, &hash, &type);
+		other_key[i] = (uint8_t)~rss_key[NJRNL_KEY - 1 - i];
+	netif_frame_hash(f, len, NETIF_HASH_FLAGS, rss_key, NJRNL_KEY, &hash, &type);
 	by_key = hash % NJRNL_MAPPING;
 	netif_frame_hash(f, len, NETIF_HASH_FLAGS, other_key, NJRNL_KEY, &hash, &type);
 	by_other = hash % NJRNL_MAPPING;
@@ -320,7 +279,7 @@ static void test_a_death(void **state)
 
 	(void)state;
 	needs_bpf();
-	hash_with(key, NETIF_HASH_FLAGS, 1);
+	hash_with(rss_key, NETIF_HASH_FLAGS, 1);
 	back.net.mapping[0] = 1;
 	net_steer(&back);
 	memset(&back.steer->state[(back.steer->now + 1) % STEER_STATES], 0xff, sizeof(back.steer->state[0]));
@@ -340,12 +299,12 @@ static void test_said_once(void **state)
 	back.steer_said = false;
 	memset(&back.net, 0, sizeof(back.net));
 	net_steer(&back);
-	hash_with(key, 0, 4);
+	hash_with(rss_key, 0, 4);
 	net_steer(&back);
 	assert_int_equal(said, 0);
 	assert_false(steer_in_use(map));
 	for (unsigned i = 0; i < 3; i++) {
-		hash_with(key, i % 2 ? 0 : STEER_IPV4, 4);
+		hash_with(rss_key, i % 2 ? 0 : STEER_IPV4, 4);
 		net_steer(&back);
 		assert_int_equal(said, 1);
 		assert_int_equal(steer_in_use(map), i % 2 == 0);
