@@ -4,6 +4,8 @@
 RESULTS := $(B)/results
 E2E := $(sort $(wildcard tests/e2e/*.sh))
 E2E := $(filter-out %functions.sh,$(E2E))
+# Of the kernel and of other people's programs, not of our memory.
+E2E := $(if $(SAN),$(filter-out %/fence_engine.sh %/nbdkit_tools.sh,$(E2E)),$(E2E))
 # What a sanitizer's build leaves out. ThreadSanitizer knows no fences, by which the two ends of a ring go: some tests have both of
 # them in one process. The crash tests have one thread, so it has nothing to look at; the long ones run without AddressSanitizer
 # too, as does the simulator, whose threads are coroutines.
