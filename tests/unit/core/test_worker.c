@@ -304,7 +304,8 @@ static void every_port_wakes_it(void **state)
 		store_relaxed(&b->q.work, 1);
 		assert_int_equal(write(b->more[i].fd, &one, sizeof(one)), sizeof(one));
 		UNTIL(load_relaxed(&b->q.work) == 0);
-		assert_true(load_relaxed(&b->more[i].cleared) > 0);
+		/* The work may be seen in the last look before the sleep, which the event then ends. */
+		UNTIL(load_relaxed(&b->more[i].cleared) > 0);
 	}
 }
 
