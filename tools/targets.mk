@@ -4,8 +4,10 @@
 RESULTS := $(B)/results
 E2E := $(sort $(wildcard tests/e2e/*.sh))
 E2E := $(filter-out %functions.sh,$(E2E))
-# Of the kernel and of other people's programs, not of our memory.
+# With a sanitizer: without what is of the kernel and of other people's programs; with ThreadSanitizer those in which a stub's threads meet.
 E2E := $(if $(SAN),$(filter-out %/fence_engine.sh %/nbdkit_tools.sh,$(E2E)),$(E2E))
+THREADED := blk_features blk_kills net_guest net_kills net_steer placement super_deaths super_hang
+E2E := $(if $(filter thread,$(SAN)),$(filter $(THREADED:%=tests/e2e/%.sh),$(E2E)),$(E2E))
 # What a sanitizer's build leaves out. ThreadSanitizer knows no fences, by which the two ends of a ring go: some tests have both of
 # them in one process. The crash tests have one thread, so it has nothing to look at; the long ones run without AddressSanitizer
 # too, as does the simulator, whose threads are coroutines.
