@@ -52,9 +52,9 @@ static int net_open(const struct stub_dev *sd, struct be_device **out, char *err
 	for (uint32_t i = 0; i < sd->conn.nqueues; i++)
 		fd[i] = sd->q[i].net_fd;
 	o.fd = fd[0] < 0 ? NULL : fd;
-	rc = netport_open(&o, &d->options.netport, err, size);
+	rc = map_steer(sd->steer_fd, &d->options.steer, err, size);
 	if (!rc)
-		rc = map_steer(sd->steer_fd, &d->options.steer, err, size);
+		rc = netport_open(&o, &d->options.netport, err, size);
 	if (rc) {
 		free(d);
 		return rc;

@@ -104,19 +104,6 @@ static void print_drops(const struct ctl_net *n)
 			       ctl_drop_name((enum ctl_drop)i), why[i]);
 }
 
-/* Of what is as it should be, nothing. */
-static void print_steering(const struct ctl_net *n)
-{
-	static const char *const what[] = {
-#define X(sym, name, what) what,
-		CTL_STEERS(X)
-#undef X
-	};
-
-	if (n->steer == CTL_STEER_REFUSED)
-		printf("%-12s %-6s   %s\n", "", "", what[n->steer]);
-}
-
 static void print_vifs(const struct ctl_dev *devs, int n)
 {
 	printf("%-12s %-6s %-10s %8s %4s %8s %9s %-15s %10s %9s %10s %9s %8s %9s\n", "VM", "VIF", "STATE", "PID", "GEN", "RESTARTS",
@@ -137,7 +124,8 @@ static void print_vifs(const struct ctl_dev *devs, int n)
 		if (d->net.filter[0])
 			printf("%-12s %-6s   filter: %s\n", "", "", d->net.filter);
 		print_drops(&d->net);
-		print_steering(&d->net);
+		if (d->net.steer == CTL_STEER_REFUSED)
+			printf("%-12s %-6s   its guest's hash mapping moves nothing: this host has no BPF for it\n", "", "");
 		print_why(d);
 	}
 }

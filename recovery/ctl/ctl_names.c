@@ -25,11 +25,7 @@ static const char *const drops[] = {
 #undef X
 };
 
-static const char *const steers[] = {
-#define X(sym, name, what) [CTL_STEER_##sym] = name,
-	CTL_STEERS(X)
-#undef X
-};
+static const char *const steers[] = {[CTL_STEER_PORT] = "port", [CTL_STEER_GUEST] = "guest", [CTL_STEER_REFUSED] = "refused"};
 
 const char *ctl_state_name(enum ctl_state s) { return (unsigned)s < ARRAY_LEN(states) ? states[s] : "?"; }
 const char *ctl_event_name(enum ctl_event_kind k) { return (unsigned)k < ARRAY_LEN(events) ? events[k] : "?"; }

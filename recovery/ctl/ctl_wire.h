@@ -133,15 +133,10 @@ struct ctl_reply {
 };
 
 /* Who chooses the queue of a packet that comes to a vif. */
-#define CTL_STEERS(X)                                                                     \
-	X(PORT, "port", "the netport, as it likes")                                       \
-	X(GUEST, "guest", "the guest, by its hash mapping")                               \
-	X(REFUSED, "refused", "its guest's hash mapping moves nothing: this host has no BPF for it")
 enum ctl_steer {
-#define X(sym, name, what) CTL_STEER_##sym,
-	CTL_STEERS(X)
-#undef X
-	CTL_STEER_COUNT
+	CTL_STEER_PORT,	   /* the netport, as it likes */
+	CTL_STEER_GUEST,   /* the guest, by its hash mapping */
+	CTL_STEER_REFUSED, /* the netport, whatever the guest's mapping says: this host has no BPF for it */
 };
 const char *ctl_steer_name(enum ctl_steer s);
 

@@ -1,8 +1,8 @@
 /* sup_health.h - is this worker alive? Pure: what was seen, and when, is given (DESIGN.md section 8, Detection).
  *
  * A worker's turn counter is odd while it is awake. Awake and unmoved for `hang_ns`, it is poked: one byte, which it must
- * answer; asleep, it is poked once in HEALTH_IDLE_NS, or as if awake when work is seen to wait for it. From the poke on it has another `hang_ns` of time in which it could
- * have run: what its threads waited for a CPU is taken off, but never more than HEALTH_STARVED_NS in all. The kernel counts
+ * answer; asleep, it is poked once in HEALTH_IDLE_NS, or as if awake when work is seen to wait for it. From the poke on it has
+ * another `hang_ns` of time in which it could have run: what its threads waited for a CPU is taken off, but never more than HEALTH_STARVED_NS in all. The kernel counts
  * a wait when it is over; so of a process that is runnable now, only what it ran counts. What a hypervisor kept a CPU from
  * running (steal) is taken off as well: which CPU a worker was on is not known, so it counts as having been on the worst.
  * Storage that is slow is no fault: a worker that waits for it sleeps or goes on turning, and answers.
