@@ -2,7 +2,8 @@
  *
  * A worker's turn counter is odd while it is awake. Awake and unmoved for `hang_ns`, it is poked: one byte, which it must
  * answer; asleep, it is poked once in HEALTH_IDLE_NS, or as if awake when work is seen to wait for it. From the poke on it has
- * another `hang_ns` of time in which it could have run: what its threads waited for a CPU is taken off, but never more than HEALTH_STARVED_NS in all. The kernel counts
+ * another `hang_ns` of time in which it could have run: what its threads waited for a CPU is taken off, but never more than HEALTH_STARVED_NS in all. What it
+ * had waited before costs a look at /proc; so the time of one that was poked for no reason begins only `hang_ns` later, if an answer is missing then. The kernel counts
  * a wait when it is over; so of a process that is runnable now, only what it ran counts. What a hypervisor kept a CPU from
  * running (steal) is taken off as well: which CPU a worker was on is not known, so it counts as having been on the worst.
  * Storage that is slow is no fault: a worker that waits for it sleeps or goes on turning, and answers.
@@ -30,9 +31,9 @@ enum health_verdict {
 
 /* Of one worker of one generation; zero-initialised at its start. */
 struct health {
-	bool seen, poked;
+	bool seen, poked, idle;	      /* idle: it was poked in its sleep, and its time has not begun */
 	uint64_t turn, moved_at;      /* last turn seen, and since when */
-	uint64_t poked_at, poke_wait, poke_run, poke_stolen; /* time, and the waiting, running and stolen time of then */
+	uint64_t poked_at, poke_wait, poke_run, poke_stolen; /* when its time began, and the waiting, running and stolen time of then */
 	uint64_t answered_at;
 	uint64_t oldest, oldest_since;
 };
@@ -58,8 +59,8 @@ struct health_steal {
 /* ns: what each CPU has lost up to now; n: how many, at most HEALTH_CPUS. One that is seen for the first time adds nothing. */
 void health_stolen(struct health_steal *s, const uint64_t *ns, unsigned n);
 
-/* Whether the next sample needs cpu_wait_ns, which costs a look at /proc. */
-bool health_wants_wait(const struct health *h, uint64_t now, bool waits, uint64_t hang_ns);
+/* Whether this sample, of which now, waits and answered are there, needs the times of waiting and running as well, which cost a look at /proc. */
+bool health_wants_wait(const struct health *h, const struct health_sample *s, uint64_t hang_ns);
 enum health_verdict health_step(struct health *h, const struct health_sample *s, uint64_t hang_ns);
 /* When to look again. standby: it can not wake by itself. */
 uint64_t health_next(const struct health *h, uint64_t now, bool standby, uint64_t hang_ns);

@@ -82,9 +82,9 @@ static bool check(struct sup_proc *p, unsigned slot, unsigned q, uint64_t now, u
 	s.turn = st.turn;
 	s.oldest_taken = st.oldest_taken;
 	s.engine_outstanding = st.oldest_taken && !st.engine_outstanding ? outstanding(d) : st.engine_outstanding;
-	s.answered = answered(pd->poke[q]);
+	s.answered = h->poked && answered(pd->poke[q]);
 	s.waits = !p->standby && !(st.turn & 1) && sup_conn_waits(d, q);
-	if (health_wants_wait(h, now, s.waits, d->hang_ns) && procs_sched(p->pid, &sched) == 0) {
+	if (health_wants_wait(h, &s, d->hang_ns) && procs_sched(p->pid, &sched) == 0) {
 		s.cpu_wait_ns = sched.wait_ns;
 		s.cpu_run_ns = sched.run_ns;
 		s.runnable = sched.runnable;

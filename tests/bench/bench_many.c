@@ -130,9 +130,24 @@ static void leave_all(struct many *m)
 
 /* ---- memory, idle CPU */
 
+static double super_seconds(const struct many *m)
+{
+	char path[512];
+	int pid = 0;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "%s/bulkheadd.pid", m->w.runtime);
+	f = fopen(path, "re");
+	if (f && fscanf(f, "%d", &pid) != 1)
+		pid = 0;
+	if (f)
+		fclose(f);
+	return pid ? bench_cpu_seconds(pid) : NAN;
+}
+
 static int memory_and_cpu(struct many *m)
 {
-	double uss[DISKS], before = 0, after = 0;
+	double uss[DISKS], before = 0, after = 0, super;
 	const struct timespec idle = {.tv_sec = IDLE_S};
 	struct ctl_dev dev;
 	int rc = 0;
@@ -142,7 +157,9 @@ static int memory_and_cpu(struct many *m)
 		uss[i] = (double)dev.uss_bytes / 1024;
 		before += bench_cpu_seconds(dev.pid);
 	}
+	super = super_seconds(m);
 	nanosleep(&idle, NULL);
+	super = super_seconds(m) - super;
 	for (unsigned i = 0; !rc && i < m->n; i++) {
 		rc = bench_status(m->w.runtime, m->vdev[i], &dev);
 		after += bench_cpu_seconds(dev.pid);
@@ -151,6 +168,7 @@ static int memory_and_cpu(struct many *m)
 		return rc;
 	row(m, "private memory of a stub", "KiB", bench_median(uss, m->n), bench_percentile(uss, m->n, 99), NAN);
 	row(m, "idle CPU of all stubs", "% of one", (after - before) * 100 / IDLE_S, NAN, NAN);
+	row(m, "idle CPU of the supervisor", "% of one", super * 100 / IDLE_S, NAN, NAN);
 	return 0;
 }
 

@@ -16,7 +16,7 @@ struct world {
 	uint64_t now;
 	struct health h;
 	bool turns, sleeps, answers, work, standby;
-	unsigned looks;
+	unsigned looks, asked; /* asked: what it had waited, of the kernel */
 	uint64_t turn, wait_rate; /* of each ms it waits so many us for a CPU */
 	uint64_t oldest, outstanding, waited;
 	uint64_t run_rate, ran; /* of each ms it ran so many us */
@@ -43,6 +43,7 @@ static uint64_t run(struct world *w, uint64_t ns, enum health_verdict *v)
 		s.cpu_run_ns = w->ran;
 		s.runnable = w->runnable;
 		s.stolen_ns = w->stolen;
+		w->asked += health_wants_wait(&w->h, &s, T);
 		*v = health_step(&w->h, &s, T);
 		if (*v == HEALTH_POKE) {
 			w->poked = true;
@@ -92,6 +93,22 @@ static void a_sleeping_worker_is_poked_once_a_second(void **state)
 	(void)state;
 	assert_int_equal(run(&w, 60 * NS_PER_S, &v), 0);
 	assert_in_range(w.pokes, 50, 60);
+}
+
+/* All day long nothing is asked of the kernel about it, and workers that began at different times are looked at together. */
+static void a_sleeping_worker_costs_little(void **state)
+{
+	struct world w = {.now = NS_PER_S + 1234567, .sleeps = true, .answers = true};
+	enum health_verdict v;
+
+	(void)state;
+	assert_int_equal(run(&w, 60 * NS_PER_S, &v), 0);
+	assert_int_equal(w.asked, 0);
+	assert_in_range(w.looks, 60 * NS_PER_S / T - 60, 60 * NS_PER_S / T + 60);
+	assert_int_equal(w.now % (T / 4), 0);
+	w.answers = false;
+	assert_true(run(&w, 2 * NS_PER_S, &v) > 0);
+	assert_in_range(w.asked, 1, 6);
 }
 
 static void awake_and_stuck_is_hung_within_the_bound(void **state)
@@ -244,7 +261,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_busy_worker_is_left_alone), cmocka_unit_test(one_that_waits_for_a_cpu_is_not_hung),
 		cmocka_unit_test(a_sleeping_worker_is_poked_once_a_second),
-		cmocka_unit_test(awake_and_stuck_is_hung_within_the_bound),
+		cmocka_unit_test(a_sleeping_worker_costs_little), cmocka_unit_test(awake_and_stuck_is_hung_within_the_bound),
 		cmocka_unit_test(asleep_and_stuck_is_hung_after_a_second),
 		cmocka_unit_test(asleep_with_work_is_asked_soon),
 		cmocka_unit_test(a_standby_is_looked_at_seldom),
