@@ -1,4 +1,4 @@
-# For cases with a driver domain, called stub: sourced after functions.sh.
+# For cases with a driver domain, called stub where no name is given: sourced after functions.sh.
 # pack [MODULE...]: the smallest system, busybox, our programs, xenstore's tools; more modules are loaded in that order. What is in START
 # (a shell's commands) is done before Bulkhead starts.
 pack() {
@@ -41,13 +41,19 @@ I
 	rm -rf $o
 }
 
+# driver_domain [NAME]: of its configuration /srv/NAME.cfg.
 driver_domain() {
-	rm -f /var/log/xen/guest-stub.log
-	timed "create the driver domain" 0 xl create /srv/stub.cfg
-	wait_for 40 "the driver domain is up" says stub "GUEST UP domain"
-	s=$(xl domid stub)
+	local name=${1:-stub}
+	rm -f "/var/log/xen/guest-$name.log"
+	timed "create the driver domain" 0 xl create "/srv/$name.cfg"
+	wait_for 40 "the driver domain is up" says "$name" "GUEST UP domain"
+	s=$(xl domid "$name")
 }
 # What happened there is seen in its console.
-dump_there() { xl domid stub >/dev/null && (ask stub 'cat /run/bulkhead/log; bulkhead status; xenstore-ls backend; ps'); console stub | tail -60; }
+dump_there() {
+	local name=${1:-stub}
+	xl domid "$name" >/dev/null && (ask "$name" 'cat /run/bulkhead/log; bulkhead status; xenstore-ls backend; ps')
+	console "$name" | tail -60
+}
 trap 'rc=$?; [ $rc = 0 ] || { dump_there; dump; }; cleanup' EXIT
 

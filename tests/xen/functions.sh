@@ -52,14 +52,15 @@ says() { grep -qa "$2" "/var/log/xen/guest-$1.log"; }
 
 # config NAME JOB SECONDS LINES...: writes /srv/NAME.cfg. KERNEL, RAMDISK, KERNEL_ARGS, MEM, VCPUS, TYPE from the environment.
 config() {
-	local name=$1 job=$2 secs=$3
+	local name=$1 job=$2 secs=$3 kernel=/boot/vmlinux
 	shift 3
+	[ "${TYPE:-}" != hvm ] || kernel=/boot/vmlinuz # its BIOS wants that
 	cat >"/srv/$name.cfg" <<C
 name="$name"
 type="${TYPE:-pv}"
-kernel="${KERNEL:-/boot/vmlinuz}"
+kernel="${KERNEL:-$kernel}"
 ramdisk="${RAMDISK-/boot/guest.img}"
-memory=${MEM:-700}
+memory=${MEM:-320}
 vcpus=${VCPUS:-1}
 extra="console=hvc0 quiet job=$job secs=$secs ${KERNEL_ARGS:-}"
 on_poweroff="destroy"
@@ -86,7 +87,7 @@ kills() {
 	local i id
 	id=$(xl domid "$1")
 	for i in $(seq "$2"); do
-		usleep 500000
+		usleep 200000 # the command takes as long again
 		says "$1" 'GUEST .* rc=' && break
 		bulkhead kill "$id" xvda || says "$1" 'GUEST .* rc=' || fail "kill $i of $1's stub"
 	done
@@ -230,7 +231,7 @@ same() {
 
 # A guest's shell as its only job: verified writes go on for ever, beside which its disk is asked for an answer now and then.
 io_guest() {
-	MEM=${MEM:-320} guest "$1" shell 0 "${@:2}"
+	MEM=${MEM:-192} guest "$1" shell 0 "${@:2}"
 	wait_for 20 "$1's disk" says "$1" 'GUEST DISK'
 	tell "$1" '(fio --thread --name=v --filename=/dev/xvda --direct=1 --ioengine=libaio --iodepth=8 --rw=randwrite --bs=4k --size=8m' \
 		'--rate_iops=100 --verify=crc32c --verify_backlog=64 --verify_fatal=1 --time_based --runtime=600 >/tmp/fio 2>&1;' \

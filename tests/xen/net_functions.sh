@@ -1,5 +1,5 @@
 # For cases with a network in dom0: sourced after functions.sh. Their guests' job is net: a shell, told what to do.
-export RAMDISK=/boot/net.img MEM=${MEM:-256}
+export RAMDISK=/boot/net.img MEM=${MEM:-192}
 
 trap 'rc=$?; [ $rc = 0 ] || [ $rc = 77 ] || dump; cleanup; net_down' EXIT
 

@@ -3,7 +3,7 @@
 . /cases/functions.sh
 start_world
 dd if=/dev/zero of=/srv/a.img bs=1M count=64 status=none
-guest a verify 20 'disk=["format=raw,vdev=xvda,access=rw,target=/srv/a.img"]'
+guest a verify 16 'disk=["format=raw,vdev=xvda,access=rw,target=/srv/a.img"]'
 wait_for 20 "the disk is connected" says a 'GUEST DISK'
 id=$(xl domid a)
 kills a 20

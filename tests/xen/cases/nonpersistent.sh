@@ -4,7 +4,7 @@
 . /cases/functions.sh
 start_world
 dd if=/dev/zero of=/srv/a.img bs=1M count=64 status=none
-KERNEL_ARGS="blkfront=feature_persistent=0" guest a verify 18 \
+KERNEL_ARGS="blkfront=feature_persistent=0" guest a verify 16 \
 	'disk=["format=raw,vdev=xvda,access=rw,script=block-bulkhead,target=/srv/a.img,delay=30"]'
 wait_for 20 "the disk is connected" says a 'GUEST DISK'
 says a 'persistent grants: disabled' || fail "the guest has persistent grants"
