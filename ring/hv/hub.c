@@ -73,6 +73,7 @@ static hv_domid_t dom_number(struct hub *h)
 static int op_dom_create(struct hub *h, struct hub_conn *c, const struct hub_msg *req, struct hub_reply *r)
 {
 	struct hub_domain *d;
+	int rc;
 
 	(void)c;
 	if (!name_is_sound(req->name))
@@ -84,6 +85,11 @@ static int op_dom_create(struct hub *h, struct hub_conn *c, const struct hub_msg
 	d = calloc(1, sizeof(*d));
 	if (!d)
 		return -ENOMEM;
+	rc = h->ops->table_new(h->ctx, &d->table, &d->table_fd);
+	if (rc) {
+		free(d);
+		return rc;
+	}
 	d->domid = dom_number(h);
 	strcpy(d->name, req->name);
 	d->free_grant = NO_GRANT;
@@ -100,6 +106,7 @@ static int op_dom_create(struct hub *h, struct hub_conn *c, const struct hub_msg
 static void dom_free(struct hub *h, struct hub_domain *d)
 {
 	TAILQ_REMOVE(&h->gone, d, link);
+	h->ops->table_end(h->ctx, d->table, d->table_fd);
 	free(d->grants);
 	free(d);
 }
@@ -412,6 +419,7 @@ static const struct {
 	[HUB_UNMAP] = {hub_op_unmap, ROLE(HUB_STUB)},
 	[HUB_COPY] = {hub_op_copy, ROLE(HUB_STUB)},
 	[HUB_FORGET] = {hub_op_forget, ROLE(HUB_STUB)},
+	[HUB_TABLE] = {hub_op_table, ROLE(HUB_STUB)},
 	[HUB_PORT_ALLOC] = {op_port_alloc, ROLE(HUB_FRONTEND)},
 	[HUB_PORT_BIND] = {op_port_bind, ROLE(HUB_SUPERVISOR)},
 	[HUB_PORT_CLOSE] = {op_port_close, ROLE(HUB_FRONTEND) | ROLE(HUB_SUPERVISOR)},

@@ -14,16 +14,17 @@
 /* Of one domain. */
 #define HUB_DOM_BYTES (1ull << 30)
 #define HUB_DOM_REGIONS 1024u
-#define HUB_DOM_GRANTS (1u << 18)
 #define HUB_DOM_PORTS 1024u
 #define HUB_DOMAINS 4096u
-#define HUB_GREF_FIRST 8u /* as in Xen, the first few are never handed out */
 
 struct hub;
 struct hub_conn;
 
 struct hub_ops {
 	int (*region_new)(void *ctx, uint64_t bytes, int fd[2]); /* read-write, read-only. 0 or negative errno */
+	/* A table (hub_wire.h) in the hub's memory, of zeroes, and an fd that reads it; ended by table_end alone. 0 or negative errno */
+	int (*table_new)(void *ctx, uint64_t **words, int *fd);
+	void (*table_end)(void *ctx, uint64_t *words, int fd);
 	int (*event_new)(void *ctx, int *fd);
 	void (*fd_end)(void *ctx, int fd);
 	int (*store_conn)(void *ctx, hv_domid_t dom, int *fd); /* one end of a new connection, given away */

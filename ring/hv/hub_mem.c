@@ -1,5 +1,6 @@
 #include "ring/hv/hub_priv.h"
 
+#include "ring/base/barrier.h"
 #include "ring/base/check.h"
 
 #include <errno.h>
@@ -115,9 +116,18 @@ static uint32_t grant_take(struct hub_domain *d)
 	return i;
 }
 
+/* Pairs with the smp_load_acquire in look_up() (hv_local_map.c). Whoever is told of the grant is told after this. */
+static void publish(struct hub_domain *d, uint32_t i)
+{
+	const struct hub_grant *t = &d->grants[i];
+
+	smp_store_release(&d->table[i], t->state == GRANT_LIVE ? hub_word(t->region->number, t->page, t->dom, t->ro) : 0);
+}
+
 static void grant_release(struct hub_domain *d, uint32_t i)
 {
 	d->grants[i] = (struct hub_grant){.state = GRANT_FREE, .next_free = d->free_grant};
+	publish(d, i);
 	d->free_grant = i;
 	d->ngrants--;
 }
@@ -150,6 +160,7 @@ int hub_op_grant(struct hub *h, struct hub_conn *c, const struct hub_msg *req, s
 			.ro = (uint8_t)req->ent[i].ro,
 			.state = GRANT_LIVE,
 		};
+		publish(d, n);
 		g[i]->ngrants++;
 		r->buf.m.ent[i].gref = n + HUB_GREF_FIRST;
 	}
@@ -202,6 +213,7 @@ void hub_mem_end_frontend(struct hub *h, struct hub_conn *c)
 		t->region->ngrants--;
 		t->region = NULL;
 		t->state = GRANT_ENDED;
+		publish(d, i);
 		if (!t->maps)
 			grant_release(d, i);
 	}
@@ -309,6 +321,14 @@ int hub_op_copy(struct hub *h, struct hub_conn *c, const struct hub_msg *req, st
 {
 	(void)h;
 	return answer(c, req, r, false);
+}
+
+int hub_op_table(struct hub *h, struct hub_conn *c, const struct hub_msg *req, struct hub_reply *r)
+{
+	(void)h;
+	(void)req;
+	r->fds[r->nfds++] = c->dom->table_fd;
+	return 0;
 }
 
 static void unmap(struct hub_domain *d, uint32_t i, uint32_t times)

@@ -60,6 +60,8 @@ struct hub_domain {
 	unsigned conns; /* that point here */
 	char name[HV_NAME_MAX];
 	struct hub_grant *grants; /* by gref - HUB_GREF_FIRST */
+	uint64_t *table; /* what the stubs know of them (hub_wire.h) */
+	int table_fd;
 	uint32_t grants_room, free_grant; /* NO_GRANT: none free below grants_room */
 	uint32_t ngrants, nregions, nports, next_port;
 	uint64_t bytes;
@@ -97,7 +99,7 @@ typedef int hub_op_fn(struct hub *h, struct hub_conn *c, const struct hub_msg *r
 
 /* hub_mem.c */
 hub_op_fn hub_op_region, hub_op_region_free, hub_op_grant, hub_op_ungrant, hub_op_map, hub_op_unmap, hub_op_copy,
-	hub_op_forget;
+	hub_op_forget, hub_op_table;
 /* Ends the grants and regions that a frontend's connection made; the maps and held fds of a stub's. */
 void hub_mem_end_frontend(struct hub *h, struct hub_conn *c);
 void hub_mem_end_stub(struct hub_conn *c);

@@ -17,7 +17,7 @@
 #include <assert.h>
 
 #define HUB_SOCK "hub.sock"
-#define HUB_VERSION 1u
+#define HUB_VERSION 2u
 #define HUB_FDS_MAX 64 /* of one reply */
 
 /* An op that the role is not allowed is answered with rc -EPERM. */
@@ -32,7 +32,8 @@ enum hub_op {
 			   * them: an entry that would need one more has status -EAGAIN and is asked for again */
 	HUB_UNMAP,	  /* stub: ent[] {gref}. Reply: ent[] {status} */
 	HUB_COPY,	  /* stub: as HUB_MAP, but counts as no mapping: the answer holds at the moment it is given. (A
-			   * frontend that ends a grant before the request is answered harms itself only.) */
+			   * frontend that ends a grant before the request is answered harms itself only.) Needed for regions that
+			   * the stub has no fd of: the rest is in the table */
 	HUB_FORGET,	  /* stub: ent[] {region, ro}: has let go these fds and their mappings */
 	HUB_PORT_ALLOC,	  /* frontend: dom. Reply: arg = port; fds: wait, notify */
 	HUB_PORT_BIND,	  /* supervisor: dom, arg = remote port. Reply: arg = local port; fds: wait, notify. The same eventfds
@@ -46,6 +47,7 @@ enum hub_op {
 	HUB_DOM_STATE,	  /* supervisor, admin: dom. Reply: arg = 1 runs, 0 gone */
 	HUB_DOM_WATCH,	  /* supervisor: from now on an unasked HUB_DOM_WATCH {dom, arg = 1 created, 0 destroyed} each time; some
 			   * are left out while the client does not read. Use a connection of its own for it */
+	HUB_TABLE,	  /* stub: its guest's table of grants. Reply: fd, HUB_TABLE_BYTES, read-only */
 	HUB_OP_COUNT
 };
 
@@ -79,6 +81,23 @@ union hub_buf {
 	struct hub_msg m;
 	char room[HUB_MSG_MAX];
 };
+
+/* The table of a domain's grants, which the hub writes and stubs read, as a hypervisor reads a guest's: a word for each gref, that of
+ * HUB_GREF_FIRST first; 0: not granted. */
+#define HUB_DOM_GRANTS (1u << 18)
+#define HUB_GREF_FIRST 8u /* as in Xen, the first few are never handed out */
+#define HUB_TABLE_BYTES (HUB_DOM_GRANTS * sizeof(uint64_t))
+#define HUB_WORD_LIVE 1ull
+#define HUB_WORD_RO 2ull
+static_assert(HV_REGION_MAX >> BH_PAGE_SHIFT <= 1u << 14, "a page's number has 14 bits");
+
+static inline uint64_t hub_word(uint32_t region, uint32_t page, hv_domid_t dom, bool ro)
+{
+	return HUB_WORD_LIVE | (ro ? HUB_WORD_RO : 0) | (uint64_t)dom << 2 | (uint64_t)page << 18 | (uint64_t)region << 32;
+}
+static inline hv_domid_t hub_word_dom(uint64_t w) { return (hv_domid_t)(w >> 2); }
+static inline uint32_t hub_word_page(uint64_t w) { return (uint32_t)(w >> 18) & 0x3fff; }
+static inline uint32_t hub_word_region(uint64_t w) { return (uint32_t)(w >> 32); }
 
 /* HUB_DOM_LIST: nent of these in place of entries. */
 struct hub_dom {

@@ -278,11 +278,29 @@ static int watch_domains(struct local *l, const struct hv_open *o)
 
 /* ---- open and close */
 
+static int read_table(struct local *l)
+{
+	uint64_t arg = 0;
+	int fd, rc = ask_arg(&l->hv, HUB_TABLE, 0, &arg, &fd, 1);
+	void *mem;
+
+	if (rc)
+		return rc;
+	mem = mmap(NULL, HUB_TABLE_BYTES, PROT_READ, MAP_SHARED, fd, 0);
+	close(fd);
+	if (mem == MAP_FAILED)
+		return -ENOMEM;
+	l->table = mem;
+	return 0;
+}
+
 static void op_close(struct hv *hv)
 {
 	struct local *l = local_of(hv);
 
 	local_unmap_all(l);
+	if (l->table)
+		munmap((void *)l->table, HUB_TABLE_BYTES);
 	while (!LIST_EMPTY(&l->regions))
 		region_end(LIST_FIRST(&l->regions));
 	pthread_mutex_destroy(&l->lock);
@@ -338,6 +356,8 @@ int hv_local_open(const struct hv_open *o, struct hv **out)
 	hv_setup(&l->hv, &ops, o, self);
 	if (o->role == HV_SUPERVISOR)
 		rc = watch_domains(l, o);
+	else if (o->role == HV_STUB)
+		rc = read_table(l);
 	if (rc) {
 		hv_close(&l->hv);
 		return rc;

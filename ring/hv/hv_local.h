@@ -43,6 +43,7 @@ struct local {
 	int watch; /* supervisor: a connection of its own for HUB_DOM_WATCH; -1 */
 	bool lost; /* the conversation broke off: everything is -ECONNRESET */
 	pthread_mutex_t lock; /* the conversation and all below */
+	const uint64_t *table; /* a stub's: its guest's grants (hub_wire.h) */
 	LIST_HEAD(, piece) pieces;
 	LIST_HEAD(, ring_map) rings;
 	LIST_HEAD(, own_region) regions;

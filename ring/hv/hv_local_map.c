@@ -1,5 +1,6 @@
 #include "ring/hv/hv_local.h"
 
+#include "ring/base/barrier.h"
 #include "ring/base/log.h"
 
 #include <errno.h>
@@ -390,6 +391,36 @@ int local_unmap_ring(struct hv *hv, void *ring, size_t npages)
 
 /* ---- copy */
 
+/* Where the page of e's gref is, by the table; the status is the one that the hub would give (hub_mem.c, judge()). */
+static void look_up(const struct local *l, struct hub_ent *e)
+{
+	uint32_t i = e->gref - HUB_GREF_FIRST; /* a small gref becomes a huge one */
+	/* Pairs with the smp_store_release in publish() (hub_mem.c). */
+	uint64_t w = i < HUB_DOM_GRANTS ? smp_load_acquire(&l->table[i]) : 0;
+
+	if (!(w & HUB_WORD_LIVE))
+		e->status = -EINVAL;
+	else if (hub_word_dom(w) != l->hv.domid || ((w & HUB_WORD_RO) && !e->ro))
+		e->status = -EACCES;
+	else
+		e->status = 0;
+	e->region = hub_word_region(w);
+	e->page = hub_word_page(w);
+}
+
+/* Where the pages of e[] are, which are mapped then. The hub is asked only for the memory of a region that is new here, so that
+ * data does not wait for it. */
+static int find_pages(struct local *l, struct hub_ent *e, size_t n)
+{
+	bool known = true;
+
+	for (size_t i = 0; i < n; i++) {
+		look_up(l, &e[i]);
+		known = known && (e[i].status || piece_find(l, e[i].region, e[i].ro));
+	}
+	return known ? 0 : locate(l, HUB_COPY, e, n, NULL);
+}
+
 int local_copy(struct hv *hv, hv_domid_t dom, struct hv_copy *c, size_t n)
 {
 	struct local *l = local_of(hv);
@@ -401,7 +432,7 @@ int local_copy(struct hv *hv, hv_domid_t dom, struct hv_copy *c, size_t n)
 	for (size_t i = 0; i < n; i++)
 		e[i] = (struct hub_ent){.gref = c[i].gref, .ro = !c[i].to_guest};
 	pthread_mutex_lock(&l->lock);
-	rc = locate(l, HUB_COPY, e, n, NULL);
+	rc = l->lost ? -ECONNRESET : find_pages(l, e, n);
 	for (size_t i = 0; i < n && !rc; i++) {
 		c[i].status = e[i].status;
 		p[i] = e[i].status ? NULL : piece_find(l, e[i].region, e[i].ro);

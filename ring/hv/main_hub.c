@@ -89,6 +89,31 @@ static int region_new(void *ctx, uint64_t bytes, int fd[2])
 	return fd[1];
 }
 
+static int table_new(void *ctx, uint64_t **words, int *fd)
+{
+	int both[2], rc = region_new(ctx, HUB_TABLE_BYTES, both);
+	void *mem;
+
+	if (rc)
+		return rc;
+	mem = mmap(NULL, HUB_TABLE_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, both[0], 0);
+	close(both[0]);
+	if (mem == MAP_FAILED) {
+		close(both[1]);
+		return -ENOMEM;
+	}
+	*words = mem;
+	*fd = both[1];
+	return 0;
+}
+
+static void table_end(void *ctx, uint64_t *words, int fd)
+{
+	(void)ctx;
+	munmap(words, HUB_TABLE_BYTES);
+	close(fd);
+}
+
 static int event_new(void *ctx, int *fd)
 {
 	(void)ctx;
@@ -151,6 +176,8 @@ static void drop(void *ctx, void *owner)
 
 static const struct hub_ops hub_ops = {
 	.region_new = region_new,
+	.table_new = table_new,
+	.table_end = table_end,
 	.event_new = event_new,
 	.fd_end = fd_end,
 	.store_conn = store_conn,

@@ -250,6 +250,43 @@ static void a_large_region_is_not_populated_but_a_ring_is(void **state)
 	assert_int_equal(*((char *)ring + BH_PAGE_SIZE), 1);
 }
 
+static int copy(struct world *w, hv_gref_t g, bool to_guest, char *byte)
+{
+	struct hv_copy c = {.gref = g, .len = 1, .local = byte, .to_guest = to_guest};
+	int rc = hv_copy(w->be, w->dom, &c, 1);
+
+	return rc && rc != -EIO ? rc : c.status;
+}
+
+/* A hub that stands still is in nobody's way, once the memory is known; what it has said meanwhile is. */
+static void copies_do_not_wait_for_the_hub(void **state)
+{
+	struct world *w = *state;
+	hv_gref_t g = grant(w, 0, false), ro = grant(w, 1, true), other = grant(w, 2, false);
+	pid_t hub = ((struct hub_world *)w->ctx)->hub;
+	char byte = 0;
+
+	assert_int_equal(copy(w, g, false, &byte), 0);
+	assert_int_equal(copy(w, g, true, &byte), 0);
+	alarm(20);
+	kill(hub, SIGSTOP);
+	assert_int_equal(copy(w, ro, false, &byte), 0);
+	assert_int_equal(byte, page(w, 1)[0]);
+	byte = 77;
+	assert_int_equal(copy(w, other, true, &byte), 0);
+	assert_int_equal(page(w, 2)[0], 77);
+	assert_int_equal(copy(w, ro, true, &byte), -EACCES);
+	assert_int_equal(copy(w, 4242, false, &byte), -EINVAL);
+	assert_int_equal(copy(w, 0, false, &byte), -EINVAL);
+	assert_int_equal(copy(w, UINT32_MAX, false, &byte), -EINVAL);
+	kill(hub, SIGCONT);
+	assert_int_equal(hv_ungrant(w->fe, &other, 1, NULL), 0);
+	kill(hub, SIGSTOP);
+	assert_int_equal(copy(w, other, true, &byte), -EINVAL);
+	kill(hub, SIGCONT);
+	alarm(0);
+}
+
 static int mappings(void)
 {
 	FILE *f = fopen("/proc/self/maps", "re");
@@ -502,6 +539,7 @@ int main(void)
 		T(a_killed_stub_maps_nothing),
 		T(read_only_is_real),
 		T(a_large_region_is_not_populated_but_a_ring_is),
+		T(copies_do_not_wait_for_the_hub),
 		T(idle_regions_are_let_go),
 		T(more_regions_than_fds_fit_a_message),
 		T(broken_clients_end_alone),

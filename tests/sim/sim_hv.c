@@ -58,6 +58,22 @@ static int region_new(void *ctx, uint64_t bytes, int fd[2])
 	return 0;
 }
 
+static int table_new(void *ctx, uint64_t **words, int *fd)
+{
+	(void)ctx;
+	*words = calloc(1, HUB_TABLE_BYTES);
+	CHECK(*words);
+	*fd = -1; /* stubs here ask the hub */
+	return 0;
+}
+
+static void table_end(void *ctx, uint64_t *words, int fd)
+{
+	(void)ctx;
+	(void)fd;
+	free(words);
+}
+
 static int event_new(void *ctx, int *fd)
 {
 	struct sim_hv *w = ctx;
@@ -113,6 +129,8 @@ static void drop(void *ctx, void *owner)
 
 static const struct hub_ops hub_ops = {
 	.region_new = region_new,
+	.table_new = table_new,
+	.table_end = table_end,
 	.event_new = event_new,
 	.fd_end = fd_end,
 	.store_conn = store_conn,

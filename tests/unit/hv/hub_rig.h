@@ -52,6 +52,24 @@ static int t_region_new(void *ctx, uint64_t bytes, int fd[2])
 	return 0;
 }
 
+static int t_table_new(void *ctx, uint64_t **words, int *fd)
+{
+	(void)ctx;
+	if (refuses())
+		return -ENOMEM;
+	*words = calloc(1, HUB_TABLE_BYTES);
+	assert_non_null(*words);
+	*fd = new_fd();
+	return 0;
+}
+
+static void t_fd_end(void *ctx, int fd);
+static void t_table_end(void *ctx, uint64_t *words, int fd)
+{
+	free(words);
+	t_fd_end(ctx, fd);
+}
+
 static int t_event_new(void *ctx, int *fd)
 {
 	(void)ctx;
@@ -96,6 +114,8 @@ static void t_drop(void *ctx, void *owner)
 
 static const struct hub_ops t_ops = {
 	.region_new = t_region_new,
+	.table_new = t_table_new,
+	.table_end = t_table_end,
 	.event_new = t_event_new,
 	.fd_end = t_fd_end,
 	.store_conn = t_store_conn,
@@ -130,6 +150,7 @@ static void recount_domain(struct hub *h, const struct hub_domain *d, int *fds)
 		assert_true(t->state != GRANT_FREE || !maps);
 		assert_true(t->state != GRANT_ENDED || maps);
 		assert_true(t->state != GRANT_LIVE || t->page < t->region->npages);
+		assert_int_equal(d->table[i], t->state == GRANT_LIVE ? hub_word(t->region->number, t->page, t->dom, t->ro) : 0);
 	}
 	assert_int_equal(used, d->ngrants);
 	assert_int_equal(used + nfree, d->grants_room);
@@ -156,7 +177,7 @@ static void recount_domain(struct hub *h, const struct hub_domain *d, int *fds)
 	assert_int_equal(ports, d->nports);
 	assert_int_equal(bytes, d->bytes);
 	assert_true(bytes <= HUB_DOM_BYTES);
-	*fds += (int)(2 * regions + 2 * ports);
+	*fds += (int)(1 + 2 * regions + 2 * ports); /* 1: the table's */
 }
 
 static void recount(struct hub *h)

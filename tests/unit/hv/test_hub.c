@@ -156,7 +156,7 @@ static struct hub_conn *join(struct hub *h, enum hub_role role, hv_domid_t dom)
 {
 	struct hub_conn *c = hub_conn_new(h, NULL);
 
-	assert_true(ask(h, c, (struct hub_msg){.op = HUB_HELLO, .role = (uint16_t)role, .dom = dom, .version = 1,
+	assert_true(ask(h, c, (struct hub_msg){.op = HUB_HELLO, .role = (uint16_t)role, .dom = dom, .version = HUB_VERSION,
 					       .name = "A"}) >= 0);
 	return c;
 }
@@ -169,7 +169,7 @@ static void each_role_has_its_requests(void **state)
 		[HUB_MAP] = "s",	   [HUB_UNMAP] = "s",	    [HUB_COPY] = "s",	     [HUB_FORGET] = "s",
 		[HUB_PORT_ALLOC] = "f",	   [HUB_PORT_BIND] = "v",   [HUB_PORT_CLOSE] = "fv", [HUB_STORE] = "f",
 		[HUB_DOM_CREATE] = "a",	   [HUB_DOM_DESTROY] = "a", [HUB_DOM_LIST] = "va",   [HUB_DOM_STATE] = "va",
-		[HUB_DOM_WATCH] = "v",
+		[HUB_DOM_WATCH] = "v",	   [HUB_TABLE] = "s",
 	};
 	struct hub *h;
 	struct hub_conn *c, *fresh;
@@ -187,12 +187,12 @@ static void each_role_has_its_requests(void **state)
 			/* Of domain 999, so that an allowed one does no harm. */
 			assert_int_equal(ask(h, c, (struct hub_msg){.op = op, .dom = 999}) == -EPERM, !allowed);
 		}
-		assert_int_equal(ask(h, c, (struct hub_msg){.op = HUB_HELLO, .role = role, .version = 1}), -EPEER);
+		assert_int_equal(ask(h, c, (struct hub_msg){.op = HUB_HELLO, .role = role, .version = HUB_VERSION}), -EPEER);
 	}
 	fresh = hub_conn_new(h, NULL);
 	assert_int_equal(ask(h, fresh, (struct hub_msg){.op = HUB_DOM_LIST}), -EPEER);
-	assert_int_equal(ask(h, fresh, (struct hub_msg){.op = HUB_HELLO, .role = HUB_ADMIN, .version = 2}), -EPROTO);
-	assert_int_equal(ask(h, fresh, (struct hub_msg){.op = HUB_HELLO, .role = 9, .version = 1}), -EINVAL);
+	assert_int_equal(ask(h, fresh, (struct hub_msg){.op = HUB_HELLO, .role = HUB_ADMIN, .version = HUB_VERSION + 1}), -EPROTO);
+	assert_int_equal(ask(h, fresh, (struct hub_msg){.op = HUB_HELLO, .role = 9, .version = HUB_VERSION}), -EINVAL);
 	assert_false(hub_conn_said_hello(fresh));
 	recount(h);
 	hub_free(h);
