@@ -20,7 +20,7 @@
 
 #define DISKS 100u
 #define DOMAIN_DISKS 25u /* of one guest: the store lets a domain have so many watches only */
-#define IDLE_S 2
+#define IDLE_S 5
 #define LIGHT_NS (20 * NS_PER_MS) /* one request each so often: 5,000 a second in all */
 #define WATCH_NS (2 * NS_PER_S)	  /* of latencies, before and after the kill */
 #define SETTLE_NS (200 * NS_PER_MS)
