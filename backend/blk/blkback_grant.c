@@ -125,12 +125,11 @@ static void map_no_more(struct blk_grants *g)
 	g->no_more = true;
 }
 
-/* Maps of the segments what is not mapped yet and is worth it. A page that can not be mapped for writing is tried for reading only: not
- * every provider can say that this was the reason (HV_FEAT_WHY). */
-static int map_missing(struct blk_grants *g, const struct blkif_request_segment *seg, unsigned n, bool to_guest)
+/* Maps of the segments what is not mapped yet and is worth it. A page that can not be mapped for writing is tried for reading only, where
+ * that is enough: not every provider can say that this was the reason (HV_FEAT_WHY). */
+static void map_missing(struct blk_grants *g, const struct blkif_request_segment *seg, unsigned n, bool read_only_will_do)
 {
 	unsigned m = 0;
-	int rc = 0;
 
 	for (unsigned i = 0; i < n; i++) {
 		struct kept *k0 = find(g, seg[i].gref);
@@ -144,12 +143,12 @@ static int map_missing(struct blk_grants *g, const struct blkif_request_segment 
 			g->map[m++] = (struct hv_map){.gref = seg[i].gref};
 	}
 	if (!m)
-		return 0;
+		return;
 	be_only_guests_fault(hv_map(g->hv, g->dom, g->map, m));
 	for (unsigned k = 0; k < m; k++) {
 		bool ro = false;
 
-		if ((g->map[k].status == -EACCES || g->map[k].status == -EINVAL) && !to_guest) {
+		if ((g->map[k].status == -EACCES || g->map[k].status == -EINVAL) && read_only_will_do) {
 			g->map[k].ro = ro = true;
 			be_only_guests_fault(hv_map(g->hv, g->dom, &g->map[k], 1));
 		}
@@ -157,14 +156,12 @@ static int map_missing(struct blk_grants *g, const struct blkif_request_segment 
 			keep(g, g->map[k].gref, g->map[k].addr, ro);
 		else if (g->map[k].status == -ENOMEM)
 			map_no_more(g);
-		else
-			rc = -EIO;
 	}
-	return rc;
 }
 
 void blk_grants_ahead(struct blk_grants *g, const struct blkif_request_segment *seg, unsigned n)
 {
+	/* For reading and writing, or not at all: what the guest has not granted now it may grant in the next moment, for anything. */
 	if (g->persistent && g->count + n <= g->limit)
 		map_missing(g, seg, n, false);
 }
@@ -182,19 +179,17 @@ int blk_grants_move(struct blk_grants *g, const struct blkif_request_segment *se
 {
 	bool mapped = g->persistent && n <= g->limit;
 	unsigned copies = 0;
-	int rc;
 
 	if (n > HV_BATCH_MAX)
 		return -E2BIG;
-	rc = mapped ? map_missing(g, seg, n, to_guest) : 0;
-	for (unsigned i = 0; rc == 0 && i < n; i++) {
+	if (mapped)
+		map_missing(g, seg, n, !to_guest);
+	for (unsigned i = 0; i < n; i++) {
 		size_t off = seg[i].first_sect * 512u, len = (seg[i].last_sect + 1u) * 512u - off;
 		struct kept *k = mapped ? find(g, seg[i].gref) : NULL;
 
-		if (!k) {
+		if (!k || (to_guest && k->ro)) { /* a copy says whether the guest lets us */
 			copy_later(&g->copy[copies++], &seg[i], buf, to_guest);
-		} else if (to_guest && k->ro) {
-			return -EIO;
 		} else {
 			touch(g, k);
 			if (to_guest)
@@ -204,7 +199,7 @@ int blk_grants_move(struct blk_grants *g, const struct blkif_request_segment *se
 		}
 		buf += len;
 	}
-	return rc || !copies ? rc : be_only_guests_fault(hv_copy(g->hv, g->dom, g->copy, copies));
+	return copies ? be_only_guests_fault(hv_copy(g->hv, g->dom, g->copy, copies)) : 0;
 }
 
 int blk_grants_fetch(struct blk_grants *g, const uint32_t *grefs, unsigned npages, size_t bytes, void *buf)

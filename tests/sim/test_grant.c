@@ -368,6 +368,38 @@ static void test_read_only_grant(void **state)
 	}
 }
 
+/* A page that could not be mapped for writing at first: for a write of the guest's it is mapped for reading. When the guest lets it be
+ * written to after all, a read gets there. */
+static void test_granted_in_between(void **state)
+{
+	seg_t s;
+
+	(void)state;
+	whole(&s, 1);
+	sim_hv_fail_after(w, 0, -EINVAL);
+	assert_int_equal(blk_grants_move(g, &s, 1, buf, false), 0);
+	assert_int_equal(blk_grants_mapped(g), 1);
+	memset(buf, 0x66, BH_PAGE_SIZE);
+	assert_int_equal(blk_grants_move(g, &s, 1, buf, true), 0);
+	assert_memory_equal(mem, buf, BH_PAGE_SIZE);
+}
+
+/* A guess meets a number that the guest grants in the next moment: it is not kept as one for reading only. */
+static void test_a_guess_comes_too_early(void **state)
+{
+	seg_t s;
+
+	(void)state;
+	whole(&s, 1);
+	sim_hv_fail_after(w, 0, -EINVAL);
+	blk_grants_ahead(g, &s, 1);
+	assert_int_equal(blk_grants_mapped(g), 0);
+	assert_int_equal(blk_grants_move(g, &s, 1, buf, true), 0);
+	assert_int_equal(blk_grants_mapped(g), 1);
+	blk_grants_ahead(g, &s, 1);
+	assert_int_equal(blk_grants_mapped(g), 1);
+}
+
 /* The provider has no memory at the k-th step. */
 static void test_the_kth_step_fails(void **state)
 {
@@ -428,6 +460,8 @@ int main(void)
 		T(test_no_such_grant),
 		T(test_anothers_grant),
 		T(test_read_only_grant),
+		T(test_granted_in_between),
+		T(test_a_guess_comes_too_early),
 		T(test_the_kth_step_fails),
 		T(test_fetch),
 	};
