@@ -77,15 +77,30 @@ static bool is_canary(const struct crash_guest_queue *q, unsigned tag)
 	return true;
 }
 
+/* Those that are not granted yet, or no more. */
 static void grant_pages(struct crash_guest *g, struct crash_guest_queue *q, unsigned tag)
 {
-	struct hv_grant gr[GUEST_PAGES];
+	for (unsigned i = 0; i < GUEST_PAGES; i++) {
+		struct hv_grant gr = {.page = page(q, tag, i)};
 
+		if (q->tag[tag].gref[i])
+			continue;
+		CHECK(hv_grant(g->hv, 0, &gr, 1) == 0);
+		q->tag[tag].gref[i] = gr.gref;
+	}
+}
+
+/* As Linux does: with persistent grants what somebody has mapped stays granted, and the rest, just after a death, does not. */
+static void take_back(struct crash_guest *g, struct crash_tag *t)
+{
+	int16_t status[GUEST_PAGES];
+	int rc = hv_ungrant(g->hv, t->gref, GUEST_PAGES, status);
+
+	if (rc && !g->persistent)
+		crash_violation(g->check, "NO-LATE-DMA", "a page is still mapped after the answer");
 	for (unsigned i = 0; i < GUEST_PAGES; i++)
-		gr[i] = (struct hv_grant){.page = page(q, tag, i)};
-	CHECK(hv_grant(g->hv, 0, gr, GUEST_PAGES) == 0);
-	for (unsigned i = 0; i < GUEST_PAGES; i++)
-		q->tag[tag].gref[i] = gr[i].gref;
+		if (!status[i])
+			t->gref[i] = 0;
 }
 
 static void open_queue(struct crash_guest *g, struct crash_guest_queue *q, uint64_t base)
@@ -100,11 +115,8 @@ static void open_queue(struct crash_guest *g, struct crash_guest_queue *q, uint6
 	q->req_prod = q->rsp_cons = (uint32_t)base;
 	sring(q)->req_prod = sring(q)->rsp_prod = (uint32_t)base;
 	sring(q)->req_event = sring(q)->rsp_event = (uint32_t)base + 1;
-	for (unsigned t = 0; t < g->nr; t++) {
+	for (unsigned t = 0; t < g->nr; t++)
 		q->tag[t].req = -1;
-		if (g->persistent)
-			grant_pages(g, q, t);
-	}
 }
 
 void crash_guest_open(struct crash_guest *g, struct hv *hv, uint64_t base, const char *const *script)
@@ -268,8 +280,7 @@ static void post_one(struct crash_guest *g, struct crash_guest_queue *q)
 		tag = (tag + 1) % g->nr;
 	check_canary(g, q, tag);
 	q->tag[tag].req = (int)(r - g->check->req);
-	if (!g->persistent)
-		grant_pages(g, q, tag);
+	grant_pages(g, q, tag);
 	lay_out(g, &q->tag[tag], r->op == 'X' ? 1 : r->op == 'D' ? 0 : r->n);
 	if (crash_is_write(r))
 		fill_data(g, q, tag, r);
@@ -339,8 +350,7 @@ static void answered(struct crash_guest *g, struct crash_guest_queue *q, const u
 		crash_violation(c, "ID-ECHO", "operation %u in the answer of %c", e->rsp[8], r->op);
 	if (e->rsp[9] || e->rsp[12] || e->rsp[13] || e->rsp[14] || e->rsp[15])
 		crash_violation(c, "ID-ECHO", "padding is not zero");
-	if (!g->persistent && hv_ungrant(g->hv, t->gref, GUEST_PAGES, NULL))
-		crash_violation(c, "NO-LATE-DMA", "a page is still mapped after the answer");
+	take_back(g, t);
 	r->answered = true;
 	r->answer = ++c->now;
 	crash_check_answer(c, r);
