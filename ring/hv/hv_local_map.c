@@ -408,17 +408,29 @@ static void look_up(const struct local *l, struct hub_ent *e)
 	e->page = hub_word_page(w);
 }
 
-/* Where the pages of e[] are, which are mapped then. The hub is asked only for the memory of a region that is new here, so that
- * data does not wait for it. */
-static int find_pages(struct local *l, struct hub_ent *e, size_t n)
+static struct piece *piece_of(struct local *l, const struct hub_ent *e)
+{
+	return e->status ? NULL : piece_find(l, e->region, e->ro);
+}
+
+/* Where the pages of e[] are, and in which piece; NULL for those with a status. The hub is asked only for the memory of a region that is
+ * new here, so that data does not wait for it. */
+static int find_pages(struct local *l, struct hub_ent *e, struct piece **p, size_t n)
 {
 	bool known = true;
+	int rc;
 
 	for (size_t i = 0; i < n; i++) {
 		look_up(l, &e[i]);
-		known = known && (e[i].status || piece_find(l, e[i].region, e[i].ro));
+		p[i] = piece_of(l, &e[i]);
+		known = known && (e[i].status || p[i]);
 	}
-	return known ? 0 : locate(l, HUB_COPY, e, n, NULL);
+	if (known)
+		return 0;
+	rc = locate(l, HUB_COPY, e, n, NULL);
+	for (size_t i = 0; i < n && !rc; i++)
+		p[i] = piece_of(l, &e[i]);
+	return rc;
 }
 
 int local_copy(struct hv *hv, hv_domid_t dom, struct hv_copy *c, size_t n)
@@ -432,10 +444,9 @@ int local_copy(struct hv *hv, hv_domid_t dom, struct hv_copy *c, size_t n)
 	for (size_t i = 0; i < n; i++)
 		e[i] = (struct hub_ent){.gref = c[i].gref, .ro = !c[i].to_guest};
 	pthread_mutex_lock(&l->lock);
-	rc = l->lost ? -ECONNRESET : find_pages(l, e, n);
+	rc = l->lost ? -ECONNRESET : find_pages(l, e, p, n);
 	for (size_t i = 0; i < n && !rc; i++) {
 		c[i].status = e[i].status;
-		p[i] = e[i].status ? NULL : piece_find(l, e[i].region, e[i].ro);
 		if (p[i])
 			p[i]->used++;
 	}
